@@ -1,0 +1,31 @@
+"""A configurable decoder-only transformer playground built as a plugin framework.
+
+What a plugin author needs is here: `Component`, `Options`, `Spec`, `Dims` and `hookimpl`. Importing
+this package imports neither torch nor pydantic; each name is loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tp_core.component import Component
+    from tp_core.hookspecs import hookimpl
+    from tp_core.options import Dims, Options, Spec
+
+__all__ = ["Component", "Dims", "Options", "Spec", "hookimpl"]
+
+_HOME = {
+    "Component": "tp_core.component",
+    "Dims": "tp_core.options",
+    "Options": "tp_core.options",
+    "Spec": "tp_core.options",
+    "hookimpl": "tp_core.hookspecs",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(importlib.import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'tp_core' has no attribute '{name}'")

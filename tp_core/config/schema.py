@@ -1,0 +1,139 @@
+"""Every key of a config: type, range, default and what it does. Torch-free.
+
+Plain keys have defaults. Component keys have none: what a run is made of stands in its config.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from tp_core.options import Spec
+
+SCHEMA_VERSION = 1
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        allow_inf_nan=False,
+        protected_namespaces=(),
+    )
+
+
+class Data(Section):
+    path: str = Field("phrases.txt", min_length=1, description="UTF-8 text, one phrase per line")
+    val_fraction: float = Field(0.1, gt=0, lt=1, description="share of phrases held out to watch")
+    test_fraction: float = Field(0.05, ge=0, lt=1, description="share of phrases never touched")
+    split_seed: int = Field(0, ge=0, description="key of the hash that splits the phrases")
+    overlong: Literal["error", "truncate", "drop"] = Field(
+        "error", description="what to do with a phrase longer than model.max_seq_len"
+    )
+    layout: Literal["lines"] = Field("lines", description="how phrases become rows: one each")
+
+
+class Tokenizer(Section):
+    model_type: Literal["unigram", "bpe", "char"] = Field(
+        "unigram", description="SentencePiece algorithm"
+    )
+    vocab_size: int = Field(
+        512, ge=1, le=65536, description="most pieces the vocabulary may have, 256 bytes included"
+    )
+
+
+class Layer(Section):
+    """What a label of `model.pattern` sets differently from `[model]`."""
+
+    positional_encoding: Spec[Literal["positional_encoding"]] | None = None
+    attention: Spec[Literal["attention"]] | None = None
+    norm: Spec[Literal["norm"]] | None = None
+    mlp: Spec[Literal["mlp"]] | None = None
+    block: Spec[Literal["block"]] | None = None
+    mlp_enabled: bool | None = None
+
+
+class Model(Section):
+    d_model: int = Field(128, ge=1, description="width of the residual stream")
+    n_layers: int = Field(4, ge=1, description="number of blocks")
+    n_heads: int = Field(4, ge=1, description="attention heads; d_model / n_heads is head_dim")
+    max_seq_len: int = Field(64, ge=2, description="longest row of tokens, start token included")
+    dropout: float = Field(0.0, ge=0, lt=1, description="on embeddings and residual branches")
+    tie_embeddings: bool = Field(True, description="one matrix embeds tokens and scores them")
+    positional_encoding: Spec[Literal["positional_encoding"]] = Field(
+        description="how token order enters"
+    )
+    attention: Spec[Literal["attention"]] = Field(description="how positions exchange information")
+    norm: Spec[Literal["norm"]] = Field(description="normalisation, in blocks and at the end")
+    mlp: Spec[Literal["mlp"]] | None = Field(
+        None, description="the per-token network; may be left out when mlp_enabled = false"
+    )
+    mlp_enabled: bool = Field(True, description="false removes the MLP sublayers")
+    block: Spec[Literal["block"]] = Field(description="where norms and residual sums stand")
+    pattern: tuple[str, ...] = Field(
+        (), description="labels cycled over the layers; [model.layers.LABEL] says what differs"
+    )
+    layers: dict[str, Layer] = Field({}, description="one table per label of the pattern")
+
+
+class Train(Section):
+    seed: int = Field(1, ge=0, le=2**53, description="start values, data order, dropout, samples")
+    max_steps: int = Field(1000, ge=1, description="optimizer steps")
+    batch_size: int = Field(32, ge=1, description="phrases per optimizer step")
+    grad_accumulation: int = Field(1, ge=1, description="slices a step's phrases are cut into")
+    learning_rate: float = Field(3e-3, gt=0, description="peak of the schedule")
+    weight_decay: float = Field(0.1, ge=0, description="on matrices; not on norms, biases, scalars")
+    grad_clip: float = Field(1.0, ge=0, description="largest gradient norm; 0 is no limit")
+    optimizer: Spec[Literal["optimizer"]] = Field(description="how gradients change parameters")
+    schedule: Spec[Literal["schedule"]] = Field(description="how the learning rate moves")
+    eval_interval: int = Field(100, ge=1, description="steps between evaluations")
+    sample_interval: int = Field(200, ge=0, description="steps between samples; 0 is never")
+    checkpoint_interval: int = Field(200, ge=1, description="steps between checkpoints")
+    device: str = Field(
+        "auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto takes a GPU if it can"
+    )
+    precision: Literal["fp32", "bf16"] = Field("fp32", description="bf16 is autocast")
+    compile: bool = Field(False, description="torch.compile the model; a slow start, faster steps")
+
+
+class Eval(Section):
+    max_lines: int = Field(2000, ge=1, description="most lines of a split an evaluation reads")
+
+
+class Sampling(Section):
+    max_new_tokens: int = Field(32, ge=1, description="most tokens a sample adds to its prompt")
+    samplers: tuple[Spec[Literal["sampler"]], ...] = Field(
+        description="the chain that reshapes logits, in order; a token is drawn at its end"
+    )
+
+
+class Report(Section):
+    metrics: tuple[Spec[Literal["metric"]], ...] = Field(
+        description="what is measured when training ends"
+    )
+
+
+class Config(Section):
+    """A whole experiment."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    data: Data = Data()
+    tokenizer: Tokenizer = Tokenizer()
+    model: Model
+    train: Train
+    eval: Eval = Eval()
+    sampling: Sampling
+    report: Report
+
+    def as_data(self) -> dict[str, Any]:
+        """Plain data for `config.json`: every key, every option."""
+        return self.model_dump(mode="json", exclude_none=True)
+
+
+SECTIONS: dict[str, type[Section]] = {
+    name: info.annotation
+    for name, info in Config.model_fields.items()
+    if isinstance(info.annotation, type) and issubclass(info.annotation, Section)
+}

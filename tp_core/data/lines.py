@@ -1,0 +1,153 @@
+"""Phrases from a file, and which split each belongs to.
+
+One phrase per line, UTF-8, lines end at "\\n" and nowhere else: `str.splitlines` would also cut at form
+feeds, U+0085 and U+2028, which are ordinary characters inside a phrase. Torch-free.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tp_core.errors import TpError
+from tp_core.streams import stream_key
+
+# SentencePiece writes a space as this character, so the two cannot be told apart afterwards. It is the
+# only character with that fate; every other one, controls and NUL included, survives the round trip.
+SPACE_MARK = "\u2581"
+
+_UTF8_BOM = b"\xef\xbb\xbf"
+_UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
+
+
+@dataclass(frozen=True, eq=False)
+class Lines:
+    """The phrases of a file in their order, exactly as written (no trimming).
+
+    `numbers` int64 [n]: the line of the file (from 1) each phrase stands on. `blank`: lines skipped
+    because they hold only whitespace. `sha256`: hex digest of the whole file.
+    """
+
+    lines: tuple[str, ...]
+    numbers: NDArray[np.int64]
+    blank: int
+    sha256: str
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Indices int64 into the phrases, ascending within each part."""
+
+    train: NDArray[np.int64]
+    val: NDArray[np.int64]
+    test: NDArray[np.int64]
+
+
+def read_bytes(path: Path) -> bytes:
+    """The content of the phrase file. Raises TpError when there is none to be had."""
+    try:
+        if path.exists() and not path.is_file():
+            what = "a directory" if path.is_dir() else "not a regular file"
+            raise TpError(f"{path}: is {what}; data.path takes a text file, one phrase per line")
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise TpError(
+            f"{path}: no such file; set data.path to a UTF-8 text file with one phrase per line"
+        ) from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL inside the path
+        reason = getattr(error, "strerror", None) or error
+        raise TpError(f"{path}: cannot be read ({reason}); check data.path") from None
+
+
+def read_lines(path: Path) -> Lines:
+    """Read and check the phrase file. Raises TpError naming the file, and the line where there is one."""
+    return parse_lines(path, read_bytes(path))
+
+
+def parse_lines(path: Path, data: bytes) -> Lines:
+    """The phrases in `data`, the content of `path` (which is only named in errors)."""
+    text = _decode(path, data)
+    if SPACE_MARK in text:
+        number = text.count("\n", 0, text.index(SPACE_MARK)) + 1
+        raise TpError(
+            f"{path}:{number}: the character U+2581 ({SPACE_MARK}) stands for a space inside the "
+            "tokenizer and would come back as one; replace it in the file"
+        )
+    rows = text.split("\n")
+    if rows[-1] == "":
+        rows.pop()
+    kept = [(number, row) for number, row in enumerate(rows, 1) if row and not row.isspace()]
+    if not kept:
+        what = "only blank lines" if rows else "empty"
+        raise TpError(f"{path}: is {what}; put one phrase on each line, or set data.path")
+    return Lines(
+        lines=tuple(row[:-1] if row.endswith("\r") else row for _, row in kept),
+        numbers=np.fromiter((number for number, _ in kept), np.int64, len(kept)),
+        blank=len(rows) - len(kept),
+        sha256=hashlib.sha256(data).hexdigest(),
+    )
+
+
+def _decode(path: Path, data: bytes) -> str:
+    body = data.removeprefix(_UTF8_BOM)
+    try:
+        return body.decode("utf-8")
+    except UnicodeDecodeError as error:
+        number = body.count(b"\n", 0, error.start) + 1
+        what = f"byte 0x{body[error.start]:02x} is not valid UTF-8"
+        if data.startswith(_UTF16_BOMS):
+            what += " (the file looks like UTF-16)"
+        raise TpError(f"{path}:{number}: {what}; save the file as UTF-8") from None
+
+
+def split_lines(
+    lines: Sequence[str], *, val_fraction: float, test_fraction: float, split_seed: int
+) -> Split:
+    """Assign every phrase to a part by a keyed hash of its text.
+
+    The hash, read as a number in [0, 1), falls below `val_fraction` (val), below `val_fraction +
+    test_fraction` (test) or neither (train). So a phrase keeps its part when others come or go, and
+    two copies of it are always together. Raises TpError when train or val would be empty, or test while
+    `test_fraction` > 0.
+    """
+    places = phrase_hashes(lines, stream_key(split_seed, "split")) * 2.0**-64
+    is_val = places < val_fraction
+    is_test = ~is_val & (places < val_fraction + test_fraction)
+    split = Split(
+        train=np.flatnonzero(~is_val & ~is_test),
+        val=np.flatnonzero(is_val),
+        test=np.flatnonzero(is_test),
+    )
+    wanted = {"train": split.train, "val": split.val}
+    if test_fraction > 0:
+        wanted["test"] = split.test
+    empty = [name for name, indices in wanted.items() if not len(indices)]
+    if empty:
+        raise TpError(
+            f"{_counted(lines)} leave the {' and '.join(empty)} split empty (data.val_fraction = "
+            f"{val_fraction:g}, data.test_fraction = {test_fraction:g}); add phrases or change "
+            "the fractions"
+        )
+    return split
+
+
+def phrase_hashes(phrases: Iterable[str | bytes], key: int) -> NDArray[np.uint64]:
+    """A keyed 64-bit hash of each phrase's UTF-8 bytes: the same on every machine, in any order."""
+    blake2b, secret = hashlib.blake2b, key.to_bytes(8, "little")
+    digests = b"".join(
+        blake2b(
+            phrase.encode() if isinstance(phrase, str) else phrase, digest_size=8, key=secret
+        ).digest()
+        for phrase in phrases
+    )
+    return np.frombuffer(digests, dtype="<u8").astype(np.uint64)
+
+
+def _counted(lines: Sequence[str]) -> str:
+    distinct = len(set(lines))
+    return f"{len(lines)} phrases" + (f" ({distinct} distinct)" if distinct < len(lines) else "")

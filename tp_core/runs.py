@@ -1,0 +1,392 @@
+"""Where a run lives: its directory, its name, its lock, and its small JSON files.
+
+A run is one directory under the runs directory, named by its id: creating it claims the id, and no id
+leads out of the runs directory. What a run killed at any moment leaves is still read here. Torch-free.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, Literal
+
+from filelock import FileLock, Timeout
+
+from tp_core.errors import RunFailed, TpError, did_you_mean
+from tp_core.jsonl import parse_object, read_jsonl
+
+Status = Literal["running", "finished", "interrupted", "diverged", "crashed"]
+
+LATEST = "latest"
+RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+# `tp runs list` takes each lock for an instant to see whether it is held; a training that starts at
+# that instant should not fail over it.
+LOCK_PATIENCE_S = 0.5
+
+
+@dataclass(frozen=True)
+class RunDir:
+    """The names of everything inside one run's directory; creates and reads nothing."""
+
+    path: Path
+
+    @property
+    def id(self) -> str:
+        return self.path.name
+
+    @property
+    def config_path(self) -> Path:
+        return self.path / "config.json"
+
+    @property
+    def summary_path(self) -> Path:
+        return self.path / "summary.json"
+
+    @property
+    def provenance_path(self) -> Path:
+        return self.path / "provenance.json"
+
+    @property
+    def metrics_path(self) -> Path:
+        return self.path / "metrics.jsonl"
+
+    @property
+    def samples_path(self) -> Path:
+        return self.path / "samples.jsonl"
+
+    @property
+    def lock_path(self) -> Path:
+        return self.path / ".lock"
+
+    @property
+    def checkpoints_dir(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def best_val_path(self) -> Path:
+        return self.checkpoints_dir / "best_val.pt"
+
+    @property
+    def last_path(self) -> Path:
+        return self.checkpoints_dir / "last.pt"
+
+    @property
+    def previous_path(self) -> Path:
+        return self.checkpoints_dir / "previous.pt"
+
+    @property
+    def tokenizer_path(self) -> Path:
+        return self.path / "tokenizer" / "spm.model"
+
+    @property
+    def reports_dir(self) -> Path:
+        return self.path / "reports"
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """One row of `tp runs list`; None is what the run's files do not say.
+
+    `best_val_loss` is in nats per token, `best_val_bits_per_byte` belongs to the same evaluation.
+    """
+
+    id: str
+    created: datetime
+    status: Status
+    step: int | None
+    max_steps: int | None
+    best_val_loss: float | None
+    best_val_bits_per_byte: float | None
+    parameters: int | None
+
+
+def new_run_id(now: datetime) -> str:
+    """An id that sorts by time (UTC, to the second) and is new even within one second."""
+    return f"{now.astimezone(timezone.utc):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+
+
+def check_run_id(run_id: str) -> None:
+    """Raise `TpError` unless `run_id` can name a new run."""
+    if RUN_ID.fullmatch(run_id) is None:
+        raise TpError(
+            f"{_shown(run_id)} is not a run id: use up to 64 letters, digits, '.', '_' and '-', "
+            "beginning with a letter or digit"
+        )
+    if run_id.lower() == LATEST:
+        raise TpError(f"run id '{run_id}' is reserved for the newest run: choose another")
+    if run_id.endswith((".", ".lock")):
+        raise TpError(f"run id '{run_id}' must not end in '.' or '.lock': choose another")
+
+
+def claim_run(runs_dir: Path, run_id: str) -> RunDir:
+    """Create the directory of a new run, with its empty sub-directories.
+
+    Two processes that ask for one id can't both get it. Raises `TpError` where the id is unfit or
+    taken, or the directory can't be created.
+    """
+    check_run_id(run_id)
+    run = RunDir(runs_dir / run_id)
+    try:
+        runs_dir.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise TpError(
+            f"the runs directory '{runs_dir}' is, or lies below, something that is not a directory: "
+            "choose another place"
+        ) from None
+    except OSError as error:
+        raise _cannot_create(runs_dir, error) from error
+    try:
+        run.path.mkdir()
+        for directory in (run.checkpoints_dir, run.tokenizer_path.parent, run.reports_dir):
+            directory.mkdir()
+    except FileExistsError:
+        raise TpError(
+            f"run id '{run_id}' is taken ('{run.path}' exists): choose another, "
+            f"or remove that one with 'tp runs rm {run_id}'"
+        ) from None
+    except OSError as error:
+        raise _cannot_create(run.path, error) from error
+    return run
+
+
+def find_run(runs_dir: Path, wanted: str) -> RunDir:
+    """The run with the id `wanted`, or the one whose id alone begins so, or the newest for `latest`.
+
+    Raises `TpError` where there is none or more than one.
+    """
+    if RUN_ID.fullmatch(wanted) is None:
+        raise TpError(
+            f"{_shown(wanted)} is not a run id: give an id, its beginning, or '{LATEST}'; "
+            "'tp runs list' shows the ids"
+        )
+    runs = {run.id: run for run in _runs_in(runs_dir)}
+    if not runs:
+        raise TpError(f"there are no runs in '{runs_dir}': 'tp train' makes one")
+    if wanted == LATEST:
+        return max(runs.values(), key=lambda run: (_created(run), run.id))
+    if wanted in runs:
+        return runs[wanted]
+    matches = sorted(run_id for run_id in runs if run_id.startswith(wanted))
+    if len(matches) == 1:
+        return runs[matches[0]]
+    if matches:
+        more = f" and {len(matches) - 5} more" if len(matches) > 5 else ""
+        raise TpError(
+            f"'{wanted}' is the beginning of {len(matches)} run ids: {', '.join(matches[:5])}{more}; "
+            "give more of it"
+        )
+    raise TpError(
+        f"no run '{wanted}' in '{runs_dir}'.{did_you_mean(wanted, runs)} 'tp runs list' shows them all"
+    )
+
+
+def list_runs(runs_dir: Path) -> list[RunSummary]:
+    """Every run in `runs_dir`, oldest first; none where the directory does not exist.
+
+    Reads whatever half-written and damaged runs still say, and passes over what is not a run. Raises
+    `TpError` where `runs_dir` itself can't be read.
+    """
+    return sorted(map(summarize, _runs_in(runs_dir)), key=lambda run: (run.created, run.id))
+
+
+def summarize(run: RunDir) -> RunSummary:
+    """What the files of one run say about it, from `summary.json` once training has ended.
+
+    Understood there are `status`, `step`, `parameters` and `best_val` (an object with `loss` and
+    `bits_per_byte`); `max_steps` is the config's. Without it the figures are those of `metrics.jsonl`.
+    """
+    summary = _json_or_empty(run.summary_path)
+    status = _status(run, summary)
+    step, best = _whole(summary.get("step")), _object(summary.get("best_val"))
+    if status in ("running", "crashed"):  # a summary there is one of the training before a resume
+        step, best = _from_metrics(run)
+    train = _object(_json_or_empty(run.config_path).get("train"))
+    return RunSummary(
+        id=run.id,
+        created=_created(run),
+        status=status,
+        step=step,
+        max_steps=_whole(train.get("max_steps")),
+        best_val_loss=_number(best.get("loss")),
+        best_val_bits_per_byte=_number(best.get("bits_per_byte")),
+        parameters=_whole(summary.get("parameters")),
+    )
+
+
+@contextmanager
+def lock(run: RunDir) -> Iterator[None]:
+    """Hold `run` for training; the lock ends with the process, however it dies.
+
+    Raises `TpError` where another process holds it.
+    """
+    held = FileLock(run.lock_path)
+    try:
+        held.acquire(timeout=LOCK_PATIENCE_S)
+    except Timeout:
+        raise TpError(
+            f"run '{run.id}' is being trained by another process: wait for it or stop it, "
+            "or train under another run id"
+        ) from None
+    except (OSError, NotImplementedError) as error:
+        raise TpError(f"cannot lock '{run.lock_path}': {error}; is the directory writable?") from error
+    try:
+        yield
+    finally:
+        held.release()
+
+
+def is_locked(run: RunDir) -> bool:
+    """Whether some process, this one included, holds the run's lock."""
+    try:
+        if not run.lock_path.is_file():
+            return False
+        with FileLock(run.lock_path, timeout=0):
+            return False
+    except Timeout:
+        return True
+    except (OSError, NotImplementedError):
+        return False  # a directory that can't be locked from here, a read-only copy for one
+
+
+def write_json(path: Path, data: Mapping[str, Any]) -> None:
+    """Replace `path` by `data` as strict JSON, so that every reader sees the old file or the new one.
+
+    NaN and infinities raise `ValueError` and leave the old file; so does `RunFailed`, for a file that
+    can't be written.
+    """
+    text = json.dumps(data, indent=2, allow_nan=False, ensure_ascii=False)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with temporary.open("xb") as file:
+            file.write(text.encode("utf-8", "backslashreplace") + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        sync_directory(path.parent)
+    except OSError as error:
+        raise RunFailed(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in `path`. Raises `TpError` naming the file where it is missing or damaged."""
+    try:
+        return parse_object(path.read_bytes())
+    except FileNotFoundError:
+        raise TpError(f"no such file: {path}; 'tp runs list' shows the runs there are") from None
+    except OSError as error:
+        raise TpError(f"cannot read {path}: {error.strerror or error}") from error
+    except ValueError as error:
+        raise TpError(f"{path} is damaged ({error}): restore it, or use another run") from None
+
+
+def sync_directory(directory: Path) -> None:
+    """Make renames in `directory` survive a power failure, where the system can."""
+    with suppress(OSError):  # Windows opens no directories, some network file systems refuse the sync
+        descriptor = os.open(directory, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _runs_in(runs_dir: Path) -> list[RunDir]:
+    """The sub-directories that are runs: named like one, really inside, and not someone else's."""
+    try:
+        root = runs_dir.resolve()
+        entries = [runs_dir / entry.name for entry in runs_dir.iterdir()]
+    except FileNotFoundError:
+        return []
+    except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links, before Python 3.13
+        raise TpError(f"cannot read the runs directory '{runs_dir}': {error}") from error
+    return [RunDir(path) for path in entries if _is_run(path, root)]
+
+
+def _is_run(path: Path, root: Path) -> bool:
+    try:
+        check_run_id(path.name)
+        if not path.is_dir() or path.resolve().parent != root:
+            return False
+        # The first thing training leaves after the directory itself is one of these.
+        return any((path / mark).exists() for mark in ("checkpoints", "config.json", ".lock"))
+    except (TpError, OSError):
+        return False
+
+
+def _created(run: RunDir) -> datetime:
+    text = _json_or_empty(run.provenance_path).get("created")
+    if isinstance(text, str):
+        with suppress(ValueError):
+            created = datetime.fromisoformat(text)
+            return created if created.tzinfo else created.replace(tzinfo=timezone.utc)
+    modified = 0.0
+    for path in (run.config_path, run.path):  # the config is written once, the directory changes
+        with suppress(OSError):
+            modified = path.stat().st_mtime
+            break
+    return datetime.fromtimestamp(modified, timezone.utc)
+
+
+def _status(run: RunDir, summary: Mapping[str, Any]) -> Status:
+    ended: tuple[Status, ...] = ("finished", "interrupted", "diverged")
+    if is_locked(run):
+        return "running"
+    return next((status for status in ended if status == summary.get("status")), "crashed")
+
+
+def _from_metrics(run: RunDir) -> tuple[int | None, Mapping[str, Any]]:
+    try:
+        rows = read_jsonl(run.metrics_path)
+    except TpError:
+        return None, {}
+    steps = [step for row in rows if (step := _whole(row.get("step"))) is not None]
+    evaluations = [
+        (loss, row)
+        for row in rows
+        if row.get("split") == "val" and (loss := _number(row.get("loss"))) is not None
+    ]
+    best = min(evaluations, key=lambda pair: pair[0], default=(0.0, {}))[1]
+    return max(steps, default=None), best
+
+
+def _json_or_empty(path: Path) -> Mapping[str, Any]:
+    try:
+        return read_json(path)
+    except TpError:
+        return {}
+
+
+def _object(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _whole(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return float(value) if math.isfinite(value) else None
+
+
+def _shown(text: str) -> str:
+    """`text` quoted for a message, cut short and with control characters escaped."""
+    return repr(text if len(text) <= 40 else text[:40] + "…")
+
+
+def _cannot_create(path: Path, error: OSError) -> TpError:
+    return TpError(
+        f"cannot create '{path}': {error.strerror or error}; choose a place that can be written"
+    )

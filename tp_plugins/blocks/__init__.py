@@ -1,0 +1,17 @@
+"""How norms and residual sums are arranged: descriptors."""
+
+from __future__ import annotations
+
+from tp_core import Component, hookimpl
+
+
+@hookimpl
+def tp_blocks() -> list[Component]:
+    return [
+        Component(
+            name="pre",
+            target="tp_plugins.blocks.pre:Pre",
+            summary="Normalise what enters each sublayer; the residual stream stays bare",
+            paper="Xiong et al. 2020, arXiv:2002.04745",
+        ),
+    ]
