@@ -1,9 +1,9 @@
 """Checkpoints: tensors and plain data in one file that is whole or not there.
 
-A save writes a temporary file next to its target, forces it to disk and renames it into place, so that
-a crash or a full disk costs the new checkpoint and never the old one. A load verifies the checksum of
-every record first, because `torch.load` itself takes a flipped bit for a weight, and unpickles
-nothing but tensors and plain data.
+A save writes a temporary file next to its target, forces it to disk and renames it into place, so
+that a crash or a full disk costs the new checkpoint and never the old one. A load verifies the
+checksum of every record first, because `torch.load` itself takes a flipped bit for a weight, and
+unpickles nothing but tensors and plain data.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import logging
 import os
 import zipfile
 from collections import OrderedDict
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
@@ -23,7 +22,7 @@ from torch import nn
 from tp_core.errors import RunFailed, TpError
 from tp_core.runs import RunDir, sync_directory
 
-# Raised when a reader of today's checkpoints would misread tomorrow's.
+# Goes up when today's reader would misread what tomorrow's writer saves.
 FORMAT = 1
 
 _TEMPORARY = ".tp-tmp"
@@ -32,15 +31,15 @@ _PLAIN = (torch.Tensor, nn.Parameter, str, int, float, bool, type(None))
 logger = logging.getLogger(__name__)
 
 
-def save_checkpoint(path: Path, payload: Mapping[str, Any], keep: Path | None = None) -> None:
+def save_checkpoint(path: Path, payload: dict[str, Any], keep: Path | None = None) -> None:
     """Write `payload` to `path`; what was there moves to `keep`, where given.
 
-    `payload` holds tensors, numbers, text, None, and lists, tuples and dicts (keys: text or integers)
-    of these; anything else raises `TypeError`. At every moment, a kill included, `path` or `keep` can
-    be loaded if one of them could before. A failed or interrupted save leaves no temporary file
-    behind; one that is killed does, and the next save into the directory removes it. One writer per
-    directory at a time, which is what the run's lock is for. Raises `RunFailed` where the file can't
-    be written.
+    `payload` holds tensors, numbers, text, None, and lists, tuples and dicts (keys: text or
+    integers) of these; anything else raises `TypeError`. At every moment, a kill included, `path` or
+    `keep` can be loaded if one of them could before. A failed or interrupted save leaves no temporary
+    file behind; one that is killed does, and the next save into the directory removes it. One writer
+    per directory at a time, which is what the run's lock is for. Raises `RunFailed` where the file
+    can't be written.
     """
     _require_plain(payload, "checkpoint")
     temporary = path.with_name(f".{path.name}{_TEMPORARY}")
@@ -57,7 +56,7 @@ def save_checkpoint(path: Path, payload: Mapping[str, Any], keep: Path | None = 
         cause = error.__context__ if isinstance(error.__context__, OSError) else error
         reason = cause.strerror if isinstance(cause, OSError) and cause.strerror else cause
         raise RunFailed(
-            f"cannot write checkpoint {path}: {reason}; the checkpoint before it is still there"
+            f"cannot write checkpoint {path}: {reason}; what was saved before is still there"
         ) from error
     finally:
         with suppress(OSError):
@@ -65,7 +64,7 @@ def save_checkpoint(path: Path, payload: Mapping[str, Any], keep: Path | None = 
 
 
 def load_checkpoint(path: Path, map_location: str | torch.device = "cpu") -> dict[str, Any]:
-    """The payload of `path`, its tensors on `map_location`, with the key `format` added by the save.
+    """The payload of `path`, tensors on `map_location`, with the key `format` added by the save.
 
     Raises `TpError` where the file is missing, damaged, no checkpoint, or of a newer format.
     """
@@ -93,13 +92,14 @@ def load_last(run: RunDir) -> tuple[dict[str, Any], Path]:
 def _put_in_place(temporary: Path, path: Path, keep: Path | None) -> None:
     # A damaged file must not push out a good `keep`, on which a resumed training may depend.
     moved_to = keep if keep is not None and _intact(path) else None
-    if moved_to is not None:
-        path.replace(moved_to)
     try:
+        if moved_to is not None:
+            path.replace(moved_to)
         temporary.replace(path)
     except BaseException:
         if moved_to is not None and not path.exists():
-            moved_to.replace(path)
+            with suppress(OSError):  # should this fail too, `keep` is the one to load
+                moved_to.replace(path)
         raise
     sync_directory(path.parent)
 
@@ -171,8 +171,8 @@ def _require_known_format(payload: dict[str, Any], path: Path) -> dict[str, Any]
 
 
 def _require_plain(value: object, place: str) -> None:
-    """Exact types: a subclass is a class by reference, which no safe load takes."""
-    if type(value) in (dict, OrderedDict) or (place == "checkpoint" and isinstance(value, Mapping)):
+    # Exact types: a subclass is pickled as a reference to its class, which no safe load follows.
+    if isinstance(value, dict) and type(value) in (dict, OrderedDict):
         for key, item in value.items():
             if type(key) not in (str, int):
                 raise TypeError(f"{place} has the key {key!r}: keys are text or integers")
@@ -181,7 +181,9 @@ def _require_plain(value: object, place: str) -> None:
         for index, item in enumerate(value):
             _require_plain(item, f"{place}[{index}]")
     elif type(value) not in _PLAIN:
-        raise TypeError(f"{place} is a {type(value).__name__}: checkpoints hold tensors and plain data")
+        raise TypeError(
+            f"{place} is a {type(value).__name__}: checkpoints hold tensors and plain data"
+        )
 
 
 def _first_line(error: Exception) -> str:

@@ -1,8 +1,8 @@
 """Append-only logs of a run: one JSON object per line.
 
 A process can be killed at any byte, so a line counts only once its newline is on disk: the writer
-hands each line to the operating system in one piece, readers pass over a torn last line, and a resume
-cuts the file back to the length its checkpoint recorded. Torch-free.
+hands each line to the operating system in one piece, readers pass over a torn last line, and a
+resume cuts the file back to the length its checkpoint recorded. Torch-free.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from tp_core.errors import RunFailed, TpError
 class JsonlWriter:
     """Appends JSON objects to `path`, one whole line per system call.
 
-    `offset` is the length of the file in bytes after the last complete line: what a checkpoint stores
-    and `truncate` takes. One writer per file at a time. Raises `RunFailed` where the file can't be
-    written.
+    `offset` is the length of the file in bytes after the last complete line: what a checkpoint
+    stores and `truncate` takes. One writer per file at a time. Raises `RunFailed` where the file
+    can't be written.
     """
 
     def __init__(self, path: Path) -> None:
@@ -39,13 +39,15 @@ class JsonlWriter:
     def write(self, record: Mapping[str, object]) -> None:
         """Append one line. NaN and infinities raise `ValueError` before anything is written."""
         text = json.dumps(record, allow_nan=False, ensure_ascii=False)
-        # A lone surrogate (an undecodable byte of a command line) has no UTF-8 form, but a JSON escape.
+        # A lone surrogate (an undecodable byte of a command line) has no UTF-8, but a JSON escape.
         line = text.encode("utf-8", "backslashreplace") + b"\n"
         try:
             written = self._file.write(line)
             if written != len(line):
                 self._file.truncate(self.offset)
-                raise RunFailed(f"cannot write {self._path}: the disk is full; free some and resume")
+                raise RunFailed(
+                    f"cannot write {self._path}: the disk is full; free some and resume"
+                )
         except OSError as error:
             raise _cannot_write(self._path, error) from error
         self.offset += len(line)
@@ -85,8 +87,8 @@ def truncate(path: Path, offset: int) -> None:
             file.seek(max(offset - 1, 0))
             if offset > length or (offset > 0 and file.read(1) != b"\n"):
                 raise TpError(
-                    f"{path} is not the file its checkpoint belongs to: it has {length} bytes and no "
-                    f"line that ends at byte {offset}; restore it, or train again under a new run id"
+                    f"{path} does not fit its checkpoint: it has {length} bytes, and no line that "
+                    f"ends at byte {offset}; restore it, or train again under a new run id"
                 )
             file.truncate(offset)
             file.flush()
@@ -104,7 +106,8 @@ def truncate(path: Path, offset: int) -> None:
 def read_jsonl(path: Path) -> list[dict[str, Any]]:
     """Every complete line of `path`, in order; a torn last line is left out.
 
-    Raises `TpError` naming file and line where an earlier one is damaged, or the file can't be read.
+    Raises `TpError` naming file and line where an earlier one is damaged, or the file where it
+    can't be read.
     """
     try:
         lines = path.read_bytes().split(b"\n")
@@ -120,7 +123,7 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
             records.append(parse_object(line))
         except ValueError as error:
             if number == len(complete):
-                break  # a power failure can leave the last line's length on disk without its content
+                break  # a power failure can keep a line's length and lose its content
             raise TpError(
                 f"{path}:{number}: damaged line ({error}); restore the file, or delete that line"
             ) from None

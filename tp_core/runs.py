@@ -1,7 +1,8 @@
 """Where a run lives: its directory, its name, its lock, and its small JSON files.
 
-A run is one directory under the runs directory, named by its id: creating it claims the id, and no id
-leads out of the runs directory. What a run killed at any moment leaves is still read here. Torch-free.
+A run is one directory under the runs directory, named by its id: creating it claims the id, and no
+id leads out of the runs directory. What a run killed at any moment leaves is still read here.
+Torch-free.
 """
 
 from __future__ import annotations
@@ -139,8 +140,7 @@ def claim_run(runs_dir: Path, run_id: str) -> RunDir:
         runs_dir.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
         raise TpError(
-            f"the runs directory '{runs_dir}' is, or lies below, something that is not a directory: "
-            "choose another place"
+            f"the runs directory '{runs_dir}' is, or lies below, a file: choose another place"
         ) from None
     except OSError as error:
         raise _cannot_create(runs_dir, error) from error
@@ -159,7 +159,7 @@ def claim_run(runs_dir: Path, run_id: str) -> RunDir:
 
 
 def find_run(runs_dir: Path, wanted: str) -> RunDir:
-    """The run with the id `wanted`, or the one whose id alone begins so, or the newest for `latest`.
+    """The run whose id is `wanted` or alone begins so; for `latest`, the newest one.
 
     Raises `TpError` where there is none or more than one.
     """
@@ -181,19 +181,19 @@ def find_run(runs_dir: Path, wanted: str) -> RunDir:
     if matches:
         more = f" and {len(matches) - 5} more" if len(matches) > 5 else ""
         raise TpError(
-            f"'{wanted}' is the beginning of {len(matches)} run ids: {', '.join(matches[:5])}{more}; "
-            "give more of it"
+            f"'{wanted}' begins {len(matches)} run ids: {', '.join(matches[:5])}{more}; give more of it"
         )
     raise TpError(
-        f"no run '{wanted}' in '{runs_dir}'.{did_you_mean(wanted, runs)} 'tp runs list' shows them all"
+        f"no run '{wanted}' in '{runs_dir}'.{did_you_mean(wanted, runs)} "
+        "'tp runs list' shows them all"
     )
 
 
 def list_runs(runs_dir: Path) -> list[RunSummary]:
     """Every run in `runs_dir`, oldest first; none where the directory does not exist.
 
-    Reads whatever half-written and damaged runs still say, and passes over what is not a run. Raises
-    `TpError` where `runs_dir` itself can't be read.
+    Reads whatever half-written and damaged runs still say, and passes over what is not a run.
+    Raises `TpError` where `runs_dir` itself can't be read.
     """
     return sorted(map(summarize, _runs_in(runs_dir)), key=lambda run: (run.created, run.id))
 
@@ -202,7 +202,7 @@ def summarize(run: RunDir) -> RunSummary:
     """What the files of one run say about it, from `summary.json` once training has ended.
 
     Understood there are `status`, `step`, `parameters` and `best_val` (an object with `loss` and
-    `bits_per_byte`); `max_steps` is the config's. Without it the figures are those of `metrics.jsonl`.
+    `bits_per_byte`); `max_steps` is the config's. Without it, `metrics.jsonl` gives the figures.
     """
     summary = _json_or_empty(run.summary_path)
     status = _status(run, summary)
@@ -237,7 +237,9 @@ def lock(run: RunDir) -> Iterator[None]:
             "or train under another run id"
         ) from None
     except (OSError, NotImplementedError) as error:
-        raise TpError(f"cannot lock '{run.lock_path}': {error}; is the directory writable?") from error
+        raise TpError(
+            f"cannot lock '{run.lock_path}': {error}; is the directory writable?"
+        ) from error
     try:
         yield
     finally:
@@ -258,10 +260,10 @@ def is_locked(run: RunDir) -> bool:
 
 
 def write_json(path: Path, data: Mapping[str, Any]) -> None:
-    """Replace `path` by `data` as strict JSON, so that every reader sees the old file or the new one.
+    """Replace `path` by `data` as strict JSON: every reader sees the old file or the new one.
 
-    NaN and infinities raise `ValueError` and leave the old file; so does `RunFailed`, for a file that
-    can't be written.
+    Raises `ValueError` for NaN and infinities and `RunFailed` where the file can't be written; the
+    old file stays.
     """
     text = json.dumps(data, indent=2, allow_nan=False, ensure_ascii=False)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
@@ -280,7 +282,7 @@ def write_json(path: Path, data: Mapping[str, Any]) -> None:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The JSON object in `path`. Raises `TpError` naming the file where it is missing or damaged."""
+    """The JSON object in `path`. Raises `TpError` naming it where it is missing or damaged."""
     try:
         return parse_object(path.read_bytes())
     except FileNotFoundError:
@@ -293,7 +295,9 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def sync_directory(directory: Path) -> None:
     """Make renames in `directory` survive a power failure, where the system can."""
-    with suppress(OSError):  # Windows opens no directories, some network file systems refuse the sync
+    with suppress(
+        OSError
+    ):  # Windows opens no directories, some network file systems refuse the sync
         descriptor = os.open(directory, os.O_RDONLY)
         try:
             os.fsync(descriptor)

@@ -1,8 +1,8 @@
 """The tokenizer: a SentencePiece model under which every phrase comes back byte for byte.
 
-Nothing is normalised, trimmed or prefixed, and characters that are too rare for a piece of their own are
-spelled in bytes. Method: Kudo and Richardson, 2018 (SentencePiece); Kudo, 2018 (unigram); Sennrich et
-al., 2016 (BPE). Torch-free.
+Nothing is normalised, trimmed or prefixed, and characters that are too rare for a piece of their own
+are spelled in bytes. Method: Kudo and Richardson, 2018 (SentencePiece); Kudo, 2018 (unigram);
+Sennrich et al., 2016 (BPE). Torch-free.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import sentencepiece
@@ -21,6 +22,8 @@ from numpy.typing import NDArray
 from tp_core.data.lines import SPACE_MARK, phrase_hashes
 from tp_core.errors import TpError
 from tp_core.streams import stream_key
+
+T = TypeVar("T")
 
 MODEL_TYPES = ("unigram", "bpe", "char")
 
@@ -43,6 +46,8 @@ _LONGEST_RUN = 256
 
 # SentencePiece gives these no piece (tab, NUL) or drops every line that has one (U+2585).
 _NEVER_PIECES = "\t\0\u2585"
+# What `encode` refuses: a space mark would come back as a space, a lone surrogate is no text.
+_NO_IDS = re.compile(f"[{SPACE_MARK}\ud800-\udfff]")
 # In training it takes a special's spelling for the special itself; cut inside, it is plain text.
 _INSIDE_SPECIAL = r"(?<=<)(?=(?:/?s|unk|pad|0x[0-9A-F]{2})>)"
 
@@ -79,11 +84,11 @@ class Tokenizer:
                 f"tokenizer.model_type = {model_type!r} is not one of {', '.join(MODEL_TYPES)}"
             )
         chosen = _choose(lines, seed)
-        alphabet = _alphabet(chosen, vocab_size)
+        alphabet = _alphabet(chosen, vocab_size, merges=model_type != "char")
         fragments = _fragments(chosen, alphabet)
         model = io.BytesIO()
         _checked(
-            f"training the {model_type} tokenizer",
+            f"training the {model_type} tokenizer failed",
             lambda: sentencepiece.SentencePieceTrainer.train(
                 sentence_iterator=fragments,
                 model_writer=model,
@@ -128,15 +133,17 @@ class Tokenizer:
     def encode_many(self, lines: Sequence[str]) -> list[list[int]]:
         """`encode` for each line."""
         for line in lines:
-            if SPACE_MARK in line:
-                raise TpError(f"text with U+2581 ({SPACE_MARK}) cannot be encoded; replace it")
+            if found := _NO_IDS.search(line):
+                raise TpError(
+                    f"the character U+{ord(found[0]):04X} cannot be tokenized; replace it"
+                )
         ids: list[list[int]] = _checked(
-            "encoding text", lambda: self._processor.encode(list(lines), out_type=int)
+            "the text cannot be tokenized", lambda: self._processor.encode(list(lines))
         )
         return ids
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The text of `ids`. Specials count for nothing; bytes that form no character give U+FFFD."""
+        """The text of `ids`. Specials are skipped; bytes that form no character give U+FFFD."""
         return b"".join(map(self._bytes_of, ids)).decode("utf-8", "replace")
 
     def stream_decoder(self) -> StreamDecoder:
@@ -145,7 +152,9 @@ class Tokenizer:
 
     def _bytes_of(self, token: int) -> bytes:
         if not 0 <= token < self.vocab_size:
-            raise TpError(f"token id {token} is outside the vocabulary (0 to {self.vocab_size - 1})")
+            raise TpError(
+                f"token id {token} is outside the vocabulary (0 to {self.vocab_size - 1})"
+            )
         return self.piece_bytes[token]
 
 
@@ -172,7 +181,7 @@ def _processor(model_bytes: bytes) -> sentencepiece.SentencePieceProcessor:
     processor = sentencepiece.SentencePieceProcessor()
     # Empty bytes would be accepted, and fail at the first use.
     _checked(
-        "loading the tokenizer model",
+        "this is not a SentencePiece model",
         lambda: processor.load_from_serialized_proto(model_bytes or b"\0"),
     )
     found = (processor.pad_id(), processor.bos_id(), processor.eos_id(), processor.unk_id())
@@ -206,11 +215,11 @@ def _choose(lines: Sequence[str], seed: int) -> list[str]:
     return [lines[index] for index in np.sort(ranking[: max(fitting, 1)])]
 
 
-def _alphabet(lines: Iterable[str], vocab_size: int) -> frozenset[str]:
-    """The characters that get a piece of their own: the most frequent, as many as there is room for.
+def _alphabet(lines: Iterable[str], vocab_size: int, *, merges: bool) -> frozenset[str]:
+    """The characters that get a piece of their own: the most frequent, as many as find room.
 
-    Once they make up _REQUIRED_COVERAGE of the text they take no more than half of the room, so that
-    there is some left for longer pieces.
+    With `merges` (longer pieces are wanted too) they take no more than half of the room, unless
+    they need it to make up _REQUIRED_COVERAGE of the text.
     """
     counts: Counter[str] = Counter()
     for line in lines:
@@ -229,13 +238,15 @@ def _alphabet(lines: Iterable[str], vocab_size: int) -> frozenset[str]:
             f"({_FIXED_PIECES} specials and bytes, {needed - _FIXED_PIECES} for its characters)"
         )
     room = vocab_size - _FIXED_PIECES
-    return frozenset(ranking[: min(room, max(room // 2, covering))])
+    return frozenset(ranking[: min(room, max(room // 2, covering)) if merges else room])
 
 
 def _fragments(lines: Iterable[str], alphabet: frozenset[str]) -> Iterator[str]:
     """The stretches of text that pieces may be found in, cut wherever none may reach across."""
     others = {character for line in lines for character in line} - alphabet
-    cut = re.compile(f"[{re.escape(''.join(sorted(others | set(_NEVER_PIECES))))}]|{_INSIDE_SPECIAL}")
+    cut = re.compile(
+        f"[{re.escape(''.join(sorted(others | set(_NEVER_PIECES))))}]|{_INSIDE_SPECIAL}"
+    )
     too_long = re.compile(f"[^ ]{{{_LONGEST_RUN + 1}}}")
     chopped = re.compile(f" *[^ ]{{1,{_LONGEST_RUN}}}| +")
     for line in lines:
@@ -246,8 +257,9 @@ def _fragments(lines: Iterable[str], alphabet: frozenset[str]) -> Iterator[str]:
                 yield fragment
 
 
-def _checked(what: str, call: Callable[[], object]) -> object:
+def _checked(what: str, call: Callable[[], T]) -> T:
+    """The result of a SentencePiece call. Its errors name lines of C++, so say what failed first."""
     try:
         return call()
-    except (RuntimeError, UnicodeError, TypeError) as error:
-        raise TpError(f"{what} failed: {error}") from None
+    except RuntimeError as error:
+        raise TpError(f"{what} (SentencePiece: {error})") from None

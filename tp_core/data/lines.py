@@ -1,7 +1,7 @@
 """Phrases from a file, and which split each belongs to.
 
-One phrase per line, UTF-8, lines end at "\\n" and nowhere else: `str.splitlines` would also cut at form
-feeds, U+0085 and U+2028, which are ordinary characters inside a phrase. Torch-free.
+One phrase per line, UTF-8, lines end at "\\n" and nowhere else: `str.splitlines` would also cut at
+form feeds, U+0085 and U+2028, which are ordinary characters inside a phrase. Torch-free.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from tp_core.errors import TpError
 from tp_core.streams import stream_key
 
-# SentencePiece writes a space as this character, so the two cannot be told apart afterwards. It is the
-# only character with that fate; every other one, controls and NUL included, survives the round trip.
+# SentencePiece writes a space as this character, so the two cannot be told apart afterwards. Every
+# other character survives the round trip, controls and NUL included.
 SPACE_MARK = "\u2581"
 
 _UTF8_BOM = b"\xef\xbb\xbf"
@@ -65,7 +65,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 def read_lines(path: Path) -> Lines:
-    """Read and check the phrase file. Raises TpError naming the file, and the line where there is one."""
+    """Read and check the phrase file. Raises TpError naming the file and, if it can, the line."""
     return parse_lines(path, read_bytes(path))
 
 
@@ -112,8 +112,8 @@ def split_lines(
 
     The hash, read as a number in [0, 1), falls below `val_fraction` (val), below `val_fraction +
     test_fraction` (test) or neither (train). So a phrase keeps its part when others come or go, and
-    two copies of it are always together. Raises TpError when train or val would be empty, or test while
-    `test_fraction` > 0.
+    two copies of it are always together. Raises TpError when train or val would be empty, or test
+    while `test_fraction` > 0.
     """
     places = phrase_hashes(lines, stream_key(split_seed, "split")) * 2.0**-64
     is_val = places < val_fraction

@@ -1,0 +1,71 @@
+"""Scaled dot-product attention (Vaswani et al. 2017, arXiv:1706.03762, equation 1).
+
+    out = softmax(q·kᵀ / √Dh + mask)·v,   q = x·Wq,  k = x·Wk,  v = x·Wv,   y = out·Wo
+
+With H query heads and n_kv_heads key and value heads, each of these serves H / n_kv_heads queries:
+multi-head (all), grouped-query (Ainslie et al. 2023, arXiv:2305.13245), multi-query (1, Shazeer
+2019, arXiv:1911.02150). `window` limits each query to the last keys (Beltagy et al. 2020,
+arXiv:2004.05150); `qk_norm` normalises queries and keys per head, before they are rotated (Henry et
+al. 2020, arXiv:2010.04245, with any norm in place of L2).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from tp_core.interfaces import BuildContext, KVCache, SequenceInfo, State, attend, part
+from tp_plugins.attentions import SoftmaxOptions
+
+
+class Softmax(nn.Module):
+    """Caches n_kv_heads · 2 · head_dim numbers per token, of at most `window` tokens."""
+
+    def __init__(self, options: SoftmaxOptions, ctx: BuildContext) -> None:
+        super().__init__()
+        self.options = options
+        self.head_dim = ctx.head_dim
+        kv_heads = options.n_kv_heads or ctx.n_heads
+        d_q, d_kv = ctx.n_heads * ctx.head_dim, kv_heads * ctx.head_dim
+        self.q = ctx.linear(ctx.dim, d_q, bias=options.bias)
+        self.k = ctx.linear(ctx.dim, d_kv, bias=options.bias)
+        self.v = ctx.linear(ctx.dim, d_kv, bias=options.bias)
+        self.out = ctx.linear(d_q, ctx.dim, residual=True, bias=options.bias)
+        self.q_norm = self.k_norm = None
+        if options.qk_norm:
+            self.q_norm = ctx.make(options.qk_norm, dim=ctx.head_dim)
+            self.k_norm = ctx.make(options.qk_norm, dim=ctx.head_dim)
+        self.positions = ctx.positions()
+        self.cache = KVCache(window=options.window)
+
+    def init_state(
+        self, batch: int, capacity: int, device: torch.device, dtype: torch.dtype
+    ) -> State:
+        return {
+            "cache": self.cache.init_state(batch, capacity, device),
+            "positions": self.positions.init_state(batch, capacity, device, dtype),
+        }
+
+    def forward(
+        self, x: Tensor, seq: SequenceInfo, state: State | None
+    ) -> tuple[Tensor, State | None]:
+        """x [B, T, D] -> y [B, T, D], and the state after it."""
+        q = self.q(x).unflatten(-1, (-1, self.head_dim))
+        k = self.k(x).unflatten(-1, (-1, self.head_dim))
+        v = self.v(x).unflatten(-1, (-1, self.head_dim))
+        if self.q_norm is not None and self.k_norm is not None:
+            q, k = self.q_norm(q), self.k_norm(k)
+        q = self.positions.rotate(q.transpose(1, 2), seq.token_positions, "q")
+        k = self.positions.rotate(k.transpose(1, 2), seq.token_positions, "k").transpose(1, 2)
+        features = self.positions.features(x, seq, part(state, "positions"))
+        keys = self.cache.append(part(state, "cache"), seq, k=k, v=v, **features)
+        y = attend(
+            q,
+            keys,
+            seq,
+            self.positions,
+            window=self.options.window,
+            dropout=self.options.dropout if self.training else 0.0,
+            features=features.get("features"),
+        )
+        return self.out(y.transpose(1, 2).flatten(-2)), state
