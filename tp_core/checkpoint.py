@@ -35,11 +35,11 @@ def save_checkpoint(path: Path, payload: dict[str, Any], keep: Path | None = Non
     """Write `payload` to `path`; what was there moves to `keep`, where given.
 
     `payload` holds tensors, numbers, text, None, and lists, tuples and dicts (keys: text or
-    integers) of these; anything else raises `TypeError`. At every moment, a kill included, `path` or
-    `keep` can be loaded if one of them could before. A failed or interrupted save leaves no temporary
-    file behind; one that is killed does, and the next save into the directory removes it. One writer
-    per directory at a time, which is what the run's lock is for. Raises `RunFailed` where the file
-    can't be written.
+    integers) of these; anything else raises `TypeError`. At every moment, a kill included, `path`
+    or `keep` can be loaded if one of them could before. A failed or interrupted save leaves no
+    temporary file behind; one that is killed does, and the next save into the directory removes it.
+    One writer per directory at a time, which is what the run's lock is for. Raises `RunFailed`
+    where the file can't be written.
     """
     _require_plain(payload, "checkpoint")
     temporary = path.with_name(f".{path.name}{_TEMPORARY}")

@@ -85,7 +85,7 @@ def truncate(path: Path, offset: int) -> None:
         with path.open("r+b") as file:
             length = file.seek(0, os.SEEK_END)
             file.seek(max(offset - 1, 0))
-            if offset > length or (offset > 0 and file.read(1) != b"\n"):
+            if offset > 0 and file.read(1) != b"\n":  # beyond the end there is nothing to read
                 raise TpError(
                     f"{path} does not fit its checkpoint: it has {length} bytes, and no line that "
                     f"ends at byte {offset}; restore it, or train again under a new run id"

@@ -179,10 +179,8 @@ def find_run(runs_dir: Path, wanted: str) -> RunDir:
     if len(matches) == 1:
         return runs[matches[0]]
     if matches:
-        more = f" and {len(matches) - 5} more" if len(matches) > 5 else ""
-        raise TpError(
-            f"'{wanted}' begins {len(matches)} run ids: {', '.join(matches[:5])}{more}; give more of it"
-        )
+        shown = ", ".join(matches[:5]) + (", …" if len(matches) > 5 else "")
+        raise TpError(f"'{wanted}' begins {len(matches)} run ids: {shown}; give more of it")
     raise TpError(
         f"no run '{wanted}' in '{runs_dir}'.{did_you_mean(wanted, runs)} "
         "'tp runs list' shows them all"
@@ -295,9 +293,8 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def sync_directory(directory: Path) -> None:
     """Make renames in `directory` survive a power failure, where the system can."""
-    with suppress(
-        OSError
-    ):  # Windows opens no directories, some network file systems refuse the sync
+    # Windows opens no directories, and some network file systems refuse the sync.
+    with suppress(OSError):
         descriptor = os.open(directory, os.O_RDONLY)
         try:
             os.fsync(descriptor)

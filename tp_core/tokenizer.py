@@ -1,7 +1,7 @@
 """The tokenizer: a SentencePiece model under which every phrase comes back byte for byte.
 
-Nothing is normalised, trimmed or prefixed, and characters that are too rare for a piece of their own
-are spelled in bytes. Method: Kudo and Richardson, 2018 (SentencePiece); Kudo, 2018 (unigram);
+Nothing is normalised, trimmed or prefixed, and characters too rare for a piece of their own are
+spelled in bytes. Method: Kudo and Richardson, 2018 (SentencePiece); Kudo, 2018 (unigram);
 Sennrich et al., 2016 (BPE). Torch-free.
 """
 
@@ -258,7 +258,7 @@ def _fragments(lines: Iterable[str], alphabet: frozenset[str]) -> Iterator[str]:
 
 
 def _checked(what: str, call: Callable[[], T]) -> T:
-    """The result of a SentencePiece call. Its errors name lines of C++, so say what failed first."""
+    """The result of a SentencePiece call. Its errors name lines of C++: say what failed first."""
     try:
         return call()
     except RuntimeError as error:

@@ -32,7 +32,7 @@ CONTRACTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "block": {"forward": ("x", "seq", "state")},
     "sampler": {
         "__call__": ("logits", "step"),
-        "init_state": ("batch",),
+        "init_state": ("batch", "device"),
         "accept": ("tokens", "step"),
     },
     "metric": {"compute": ("view",)},

@@ -1,0 +1,159 @@
+"""Decoding: prompts in, continuations out, a batch at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import ContextManager
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tp_core.errors import RunFailed
+from tp_core.interfaces.sequence import SequenceInfo
+from tp_core.interfaces.state import State, reorder
+from tp_core.model import Decoder
+from tp_core.sampling import SamplerChain, reorder_states
+from tp_core.tokenizer import Tokenizer
+
+_ROWS = 256  # decoded together; more are done in turns, so that memory is bounded
+
+
+@dataclass(frozen=True)
+class Continuation:
+    """What was generated for one prompt: new token ids, and why it stopped: `end` (the model ended
+    the phrase), `length` (max_new_tokens) or `context` (max_seq_len is full)."""
+
+    row: int
+    tokens: tuple[int, ...]
+    stopped: str
+
+
+@torch.no_grad()
+def generate(
+    model: Decoder,
+    chain: SamplerChain,
+    tokenizer: Tokenizer,
+    prompts: Sequence[Sequence[int]],
+    *,
+    max_new_tokens: int,
+    seed: int,
+    autocast: Callable[[], ContextManager[object]] = nullcontext,
+    on_token: Callable[[int, int], None] | None = None,
+) -> list[Continuation]:
+    """Continue each of `prompts` (ids without the start token; empty is unconditional).
+
+    Prompt i draws from stream i of `seed`: its text doesn't depend on the others. `on_token(row,
+    token)` is called as tokens come. Raises `ValueError` for a prompt that leaves no room in the
+    context.
+    """
+    for prompt in prompts:
+        if len(prompt) + 1 >= model.max_seq_len:
+            raise ValueError(
+                f"a prompt of {len(prompt)} tokens leaves no room in {model.max_seq_len}"
+            )
+    training = model.training
+    model.eval()
+    try:
+        done: list[Continuation] = []
+        for start in range(0, len(prompts), _ROWS):
+            with autocast():
+                batch = _Batch(model, chain, tokenizer, prompts[start : start + _ROWS], start, seed)
+                done += batch.run(max_new_tokens, on_token)
+        return done
+    finally:
+        model.train(training)
+
+
+class _Batch:
+    """Rows that are decoded together. Rows that finish leave, and cost nothing more."""
+
+    def __init__(
+        self,
+        model: Decoder,
+        chain: SamplerChain,
+        tokenizer: Tokenizer,
+        prompts: Sequence[Sequence[int]],
+        first_row: int,
+        seed: int,
+    ) -> None:
+        self.model, self.chain, self.seed = model, chain, seed
+        self.device = model.embedding.weight.device
+        self.end = tokenizer.eos_id
+        self.never = [tokenizer.pad_id, tokenizer.bos_id, tokenizer.unk_id]
+        rows = [(tokenizer.bos_id, *prompt) for prompt in prompts]
+        self.first_row = first_row
+        self.lengths = torch.tensor([len(row) for row in rows])
+        # One place more than the context: the token that overflows it is drawn, and not read.
+        self.history = torch.full((len(rows), model.max_seq_len + 1), tokenizer.pad_id)
+        for index, row in enumerate(rows):
+            self.history[index, : len(row)] = torch.tensor(row)
+        self.lengths, self.history = self.lengths.to(self.device), self.history.to(self.device)
+
+    def run(
+        self, max_new_tokens: int, on_token: Callable[[int, int], None] | None
+    ) -> list[Continuation]:
+        count = len(self.lengths)
+        room = min(int(self.lengths.max()) + max_new_tokens, self.model.max_seq_len)
+        logits, state = self._prefill(room)
+        states = self.chain.init_states(count, self.device)
+        rows = np.arange(self.first_row, self.first_row + count)
+        history, lengths = self.history, self.lengths
+        new: list[list[int]] = [[] for _ in range(count)]
+        stopped = [""] * count
+        active = list(range(count))
+        while True:
+            logits = logits.float()
+            if not bool(torch.isfinite(logits).all()):
+                raise RunFailed("the model's logits are not finite; was the run diverging?")
+            logits[:, self.never] = -torch.inf
+            tokens = self.chain.draw(logits, history, lengths, rows, states, self.seed)
+            history = history.scatter(1, lengths[:, None], tokens[:, None])
+            lengths = lengths + 1
+            going = []
+            for at, (row, token) in enumerate(zip(active, tokens.tolist(), strict=True)):
+                if token == self.end:
+                    stopped[row] = "end"
+                    continue
+                new[row].append(token)
+                if on_token is not None:
+                    on_token(self.first_row + row, token)
+                if len(new[row]) == max_new_tokens:
+                    stopped[row] = "length"
+                elif int(self.lengths[row]) + len(new[row]) > self.model.max_seq_len:
+                    stopped[row] = "context"
+                else:
+                    going.append(at)
+            if not going:
+                break
+            if len(going) < len(active):
+                pick = torch.tensor(going, device=self.device)
+                active = [active[at] for at in going]
+                rows, tokens = rows[going], tokens[pick]
+                history, lengths = history[pick], lengths[pick]
+                state, states = reorder(state, pick), reorder_states(states, pick)
+            positions = (lengths - 1)[:, None]
+            logits, state = self._step(tokens[:, None], positions, state)
+        return [
+            Continuation(self.first_row + row, tuple(new[row]), stopped[row])
+            for row in range(count)
+        ]
+
+    def _prefill(self, room: int) -> tuple[Tensor, State]:
+        """Read the prompts: each distinct one once, shorter ones padded on the left."""
+        prompts, where = self.history.unique(dim=0, return_inverse=True)
+        first = torch.stack([(where == i).nonzero()[0, 0] for i in range(len(prompts))])
+        lengths = self.lengths[first]
+        width = int(lengths.max())
+        index = torch.arange(width, device=self.device)[None] - (width - lengths)[:, None]
+        tokens = prompts.gather(1, index.clamp(min=0))
+        state = self.model.init_state(len(prompts), room, self.device, torch.float32)
+        logits, state = self._step(tokens, index.clamp(min=-1), state)
+        return logits[where], reorder(state, where)
+
+    def _step(self, tokens: Tensor, positions: Tensor, state: State) -> tuple[Tensor, State]:
+        logits, after = self.model(tokens, SequenceInfo.of_positions(positions), state)
+        assert after is not None
+        return logits[:, -1], after

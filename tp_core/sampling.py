@@ -1,0 +1,88 @@
+"""From logits to tokens: the config's chain of samplers, and the draw at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from tp_core.config.plan import Plan
+from tp_core.config.resolve import Chosen
+from tp_core.errors import RunFailed
+from tp_core.interfaces.build import Builder, component_error
+from tp_core.interfaces.sampling import SamplerStep
+from tp_core.interfaces.state import State, reorder
+from tp_core.streams import counter_uniform, stream_key
+
+
+class SamplerChain:
+    """The samplers of a plan, applied in order. What they keep between steps is passed in and out:
+    the chain itself holds no batch."""
+
+    def __init__(self, plan: Plan, vocab_size: int) -> None:
+        builder = Builder(plan, vocab_size)
+        self.chosen: Sequence[Chosen] = plan.samplers
+        self.samplers: list[Any] = [
+            builder.build(chosen, f"samplers.{index}") for index, chosen in enumerate(self.chosen)
+        ]
+
+    def init_states(self, batch: int, device: torch.device) -> list[State]:
+        """One state per sampler for a batch of rows."""
+        return [
+            s.init_state(batch, device) if hasattr(s, "init_state") else {} for s in self.samplers
+        ]
+
+    def draw(
+        self,
+        logits: Tensor,
+        history: Tensor,
+        lengths: Tensor,
+        rows: NDArray[np.int64],
+        states: list[State],
+        seed: int,
+    ) -> Tensor:
+        """One token for each of B rows, int64 [B].
+
+        `logits` fp32 [B, V]; `history` int64 [B, L] and `lengths` [B] are the tokens so far; `rows`
+        int64 [B] name each row's stream, so a row draws the same in any batch.
+        """
+        key = stream_key(seed, "sample")
+        steps = []
+        for index, (sampler, state) in enumerate(zip(self.samplers, states, strict=True)):
+            step = SamplerStep(history, lengths, state, key, rows, draw=index + 1)
+            steps.append(step)
+            try:
+                logits = sampler(logits, step)
+            except Exception as error:
+                raise component_error(self.chosen[index], "failed", error) from error
+            self._check(index, logits)
+        uniform = counter_uniform(key, rows, lengths.cpu().numpy(), 0, 1)
+        tokens = _inverse_cdf(logits, torch.from_numpy(uniform).to(logits.device))
+        for sampler, step in zip(self.samplers, steps, strict=True):
+            if hasattr(sampler, "accept"):
+                sampler.accept(tokens, step)
+        return tokens
+
+    def _check(self, index: int, logits: Tensor) -> None:
+        if bool(torch.isnan(logits).any()) or not bool(torch.isfinite(logits).any(-1).all()):
+            name = self.chosen[index].name
+            raise RunFailed(f"sampler '{name}' left a row without any token, or with NaN")
+
+
+def _inverse_cdf(logits: Tensor, uniform: Tensor) -> Tensor:
+    """The token at which each row's cumulative distribution passes `uniform` [B, 1]."""
+    cumulative = logits.double().softmax(-1).cumsum(-1)
+    tokens = torch.searchsorted(cumulative, uniform * cumulative[:, -1:], right=True)
+    # Rounding may land beyond the last token that has any probability.
+    ids = torch.arange(logits.shape[-1], device=logits.device)
+    last = torch.where(torch.isfinite(logits), ids, -1).amax(-1, keepdim=True)
+    return torch.minimum(tokens, last)[:, 0]
+
+
+def reorder_states(states: list[State], rows: Tensor) -> list[State]:
+    """Every sampler's state with rows picked as the batch's were."""
+    return [reorder(state, rows) for state in states]
