@@ -55,7 +55,9 @@ class Component:
             if not isinstance(name, str) or not NAME.fullmatch(name):
                 raise ValueError(f"component name {name!r} must match {NAME.pattern}")
         if not isinstance(self.target, str) or not _TARGET.fullmatch(self.target):
-            raise ValueError(f"component '{self.name}': target {self.target!r} is not 'module:Class'")
+            raise ValueError(
+                f"component '{self.name}': target {self.target!r} is not 'module:Class'"
+            )
         for field in ("summary", "paper"):
             if not isinstance(getattr(self, field), str):
                 raise TypeError(f"component '{self.name}': {field} must be text")

@@ -82,7 +82,7 @@ class _Batch:
         self.model, self.chain, self.seed = model, chain, seed
         self.device = model.embedding.weight.device
         self.end = tokenizer.eos_id
-        self.never = [tokenizer.pad_id, tokenizer.bos_id, tokenizer.unk_id]
+        self.never = [tokenizer.pad_id, tokenizer.bos_id]
         rows = [(tokenizer.bos_id, *prompt) for prompt in prompts]
         self.first_row = first_row
         self.lengths = torch.tensor([len(row) for row in rows])

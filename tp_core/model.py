@@ -16,7 +16,6 @@ from tp_core.interfaces.sequence import SequenceInfo
 from tp_core.interfaces.state import State, part
 
 EMBEDDING_STD = 0.02
-IGNORED = -100
 
 
 class Decoder(nn.Module):
@@ -85,11 +84,9 @@ class Decoder(nn.Module):
         return logits, after if state is not None else None
 
     def loss(self, tokens: Tensor, targets: Tensor, seq: SequenceInfo) -> Tensor:
-        """Negative log-likelihood summed over targets [B, T] that are not `IGNORED`, in nats."""
+        """Negative log-likelihood of targets [B, T], summed, in nats; a target of −100 is none."""
         logits, _ = self(tokens, seq)
-        return F.cross_entropy(
-            logits.float().flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="sum"
-        )
+        return F.cross_entropy(logits.float().flatten(0, 1), targets.flatten(), reduction="sum")
 
     def init_state(
         self, batch: int, capacity: int, device: torch.device, dtype: torch.dtype

@@ -115,7 +115,7 @@ class Spec(Generic[Kind]):
         if isinstance(value, Mapping) and isinstance(value.get("name"), str):
             return Spec(value["name"], {k: v for k, v in value.items() if k != "name"})
         raise PydanticCustomError(
-            "component", 'expected a component: a name, or a table with a name'
+            "component", "expected a component: a name, or a table with a name"
         )
 
     @classmethod
@@ -144,7 +144,9 @@ def spec_kind(options: type[BaseModel], name: str) -> str | None:
     while stack and not found:
         annotation = stack.pop()
         found = [
-            item.kind for item in getattr(annotation, "__metadata__", ()) if isinstance(item, SpecKind)
+            item.kind
+            for item in getattr(annotation, "__metadata__", ())
+            if isinstance(item, SpecKind)
         ]
         stack.extend(getattr(annotation, "__args__", ()))
     return found[0] if found else None

@@ -186,10 +186,14 @@ def classify(loaded: Iterable[Loaded]) -> list[Loaded]:
     taken: dict[tuple[str, str, str], str] = {}
     result = []
     for one in loaded:
-        names = [(one.plugin.distribution, c.kind, name) for c in one.components for name in c.names]
+        names = [
+            (one.plugin.distribution, c.kind, name) for c in one.components for name in c.names
+        ]
         clash = next((key for key in names if key in taken), None)
         if clash:
-            reason = f"{clash[1]} '{clash[2]}' is already registered by entry point '{taken[clash]}'"
+            reason = (
+                f"{clash[1]} '{clash[2]}' is already registered by entry point '{taken[clash]}'"
+            )
             one = replace(one, components=(), broken=reason)
         else:
             taken.update(dict.fromkeys(names, one.plugin.entry))

@@ -1,0 +1,104 @@
+"""The `tp` command: its table of subcommands, and the one place where a failure becomes words.
+
+Nothing heavy is imported here: each subcommand lives in a module of its own, imported when it is
+called for.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+import click
+
+from tp_core.cli.groups import Lazy, LazyGroup
+from tp_core.cli.terminal import clean, discard_stdout
+from tp_core.errors import ConfigError, TpError
+
+TRACEBACK = "TP_TRACEBACK"
+
+COMMANDS = {
+    "init": Lazy("tp_core.cli.init", "command", "Write a config and phrases to start from."),
+    "train": Lazy("tp_core.cli.train", "command", "Train the model a config describes."),
+    "generate": Lazy("tp_core.cli.generate", "command", "Sample phrases from a trained run."),
+    "config": Lazy("tp_core.cli.config", "command", "Check a config without training."),
+    "plugins": Lazy("tp_core.cli.plugins", "command", "List and describe components."),
+    "runs": Lazy("tp_core.cli.runs", "command", "List and describe runs."),
+}
+
+cli = LazyGroup(COMMANDS, help="Train and sample small decoder-only transformers made of plugins.")
+click.version_option(
+    package_name="transformer-playground", prog_name="tp", message="%(prog)s %(version)s"
+)(cli)
+
+# A fault that surfaces inside one of these was caused by whoever called it.
+_LIBRARIES = frozenset(
+    (
+        *("click", "filelock", "matplotlib", "numpy", "packaging", "pluggy", "pydantic"),
+        *("pydantic_core", "rich", "sentencepiece", "tomli", "torch"),
+    )
+)
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run `tp` with `args` (the process's own if None) and return its exit code.
+
+    0 done, 1 failed, 2 usage or config, 3 diverged, 130 interrupted; a command may end with another
+    through `SystemExit`.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        # A terminal or pipe that isn't UTF-8 gets '\u03c0' for a π, not a traceback.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        code = cli.main(args, prog_name="tp", standalone_mode=False)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read the output has seen enough
+        discard_stdout()
+        return 1
+    except Exception as fault:
+        return _report(fault)
+    except KeyboardInterrupt as fault:
+        return _report(fault)
+    return code if isinstance(code, int) else 0
+
+
+def _report(fault: BaseException) -> int:
+    """Say on stderr what went wrong; the exit code for it."""
+    if os.environ.get(TRACEBACK):
+        traceback.print_exception(fault)
+    if isinstance(fault, click.ClickException):
+        fault.show()
+        return fault.exit_code
+    if isinstance(fault, (KeyboardInterrupt, click.Abort)):
+        _say("Interrupted.")
+        return 130
+    if isinstance(fault, ConfigError):
+        count = len(fault.problems)
+        _say(f"Error: {count} problem{'s' if count != 1 else ''} in the config:\n{fault}")
+        return fault.exit_code
+    if isinstance(fault, TpError):
+        _say(f"Error: {fault}")
+        return fault.exit_code
+    message = " ".join(str(fault).split())
+    _say(
+        f"internal error: {type(fault).__name__}{f': {message}' if message else ''}"
+        f" ({_culprit(fault)}); {TRACEBACK}=1 shows all of it, please report"
+    )
+    return 1
+
+
+def _culprit(fault: BaseException) -> str:
+    """`file:line` of the innermost frame that is neither Python's own nor a library's."""
+    places = []
+    for frame, line in traceback.walk_tb(fault.__traceback__):
+        package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
+        if package not in _LIBRARIES and package not in sys.stdlib_module_names:
+            places.append(f"{frame.f_code.co_filename}:{line}")
+    return places[-1] if places else "?"
+
+
+def _say(text: str) -> None:
+    click.echo(clean(text), err=True)

@@ -47,7 +47,9 @@ def read_config(path: Path) -> Source:
     except FileNotFoundError:
         raise _unreadable(path, "no such file; `tp init DIR` writes one to start from") from None
     except UnicodeDecodeError as error:
-        raise _unreadable(path, f"is not UTF-8: byte {error.start} is {error.object[error.start]:#x}")
+        raise _unreadable(
+            path, f"is not UTF-8: byte {error.start} is {error.object[error.start]:#x}"
+        )
     except OSError as error:
         raise _unreadable(path, f"can't be read: {error.strerror}") from None
     source = reader(path, text)

@@ -63,7 +63,9 @@ def _message(type_: str, item: Any, known: list[str], what: str) -> str:
 
 
 def _choices(item: Any) -> list[str]:
-    return [str(word).strip("' ") for word in item["ctx"]["expected"].replace(" or ", ",").split(",")]
+    return [
+        str(word).strip("' ") for word in item["ctx"]["expected"].replace(" or ", ",").split(",")
+    ]
 
 
 def show(value: Any) -> str:

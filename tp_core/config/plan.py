@@ -262,9 +262,7 @@ class _Draft:
                     self.complain((*key, *loc), message)
                 settled = Layer()
             chosen = {
-                kind: self.resolver.one(
-                    kind, merge(model.get(kind, {}), table[kind]), (*key, kind)
-                )
+                kind: self.resolver.one(kind, merge(model.get(kind, {}), table[kind]), (*key, kind))
                 for kind in LAYER_KINDS
                 if kind in table
             }

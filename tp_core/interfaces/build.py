@@ -108,9 +108,7 @@ class Builder:
         self._encodings: dict[tuple[Spec[Any], str], Any] = {}
         self.children: dict[tuple[str, str], int] = {}
 
-    def build(
-        self, chosen: Chosen, path: str, layer: LayerPlan | None = None, **dims: int
-    ) -> Any:
+    def build(self, chosen: Chosen, path: str, layer: LayerPlan | None = None, **dims: int) -> Any:
         """An instance of a component. Raises `TpError` naming it where its code fails."""
         index = -1 if layer is None else layer.index
         sizes = dataclasses.replace(self.plan.dims, layer_index=index, **dims)
@@ -146,7 +144,9 @@ class Builder:
         differing = {name: size for name, size in sorted(dims.items()) if size != base[name]}
         if set(chosen.registered.component.needs) <= {"embed"}:
             differing = {}
-        name = "_".join([chosen.registered.component.name, *(f"{k}{v}" for k, v in differing.items())])
+        name = "_".join(
+            [chosen.registered.component.name, *(f"{k}{v}" for k, v in differing.items())]
+        )
         own = layer is not None and getattr(load_class(chosen), "scope", "model") == "layer"
         if own and layer is not None:
             name = f"{name}_layer{layer.index}"
@@ -183,7 +183,9 @@ def load_class(chosen: Chosen) -> type:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a module may call sys.exit
-        raise component_error(chosen, f"target '{component.target}' can't be imported", error) from error
+        raise component_error(
+            chosen, f"target '{component.target}' can't be imported", error
+        ) from error
     if not isinstance(cls, type):
         raise TpError(f"{chosen.kind} '{chosen.name}': target '{component.target}' is no class")
     try:

@@ -69,7 +69,9 @@ class KVCache:
         # any more; in a longer chunk earlier queries still do, so they look before it is gone.
         look_first = self.window is not None and seq.positions.shape[1] > 1
         keys = {
-            name: torch.cat([_tensor(state, name), value], 1) if look_first else _tensor(state, name)
+            name: torch.cat([_tensor(state, name), value], 1)
+            if look_first
+            else _tensor(state, name)
             for name, value in new.items()
         }
         rank, total = seq.valid.cumsum(1) - 1, seq.valid.sum(1)

@@ -1,6 +1,6 @@
 """Pre-norm residual block (Xiong et al. 2020, arXiv:2002.04745).
 
-    x ← x + attention(norm(x)),    x ← x + mlp(norm(x))
+x ← x + attention(norm(x)),    x ← x + mlp(norm(x))
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The plain transformer MLP with a Gaussian error linear unit (arXiv:1606.08415).
 
-    y = W2 · gelu(W1·x),    gelu(z) = z·Φ(z), Φ the standard normal distribution function
+y = W2 · gelu(W1·x),    gelu(z) = z·Φ(z), Φ the standard normal distribution function
 """
 
 from __future__ import annotations

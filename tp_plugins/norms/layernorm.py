@@ -1,6 +1,6 @@
 """Layer normalisation (Ba et al. 2016, arXiv:1607.06450, equation 4).
 
-    y = (x − mean x) / √(var x + eps) · g + b,    mean and variance over the features of one token
+y = (x − mean x) / √(var x + eps) · g + b,    mean and variance over the features of one token
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Root mean square normalisation (Zhang & Sennrich 2019, arXiv:1910.07467, equation 4).
 
-    y = x / √(mean x² + eps) · g,    the mean over the features of one token
+y = x / √(mean x² + eps) · g,    the mean over the features of one token
 """
 
 from __future__ import annotations

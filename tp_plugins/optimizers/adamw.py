@@ -1,7 +1,7 @@
 """AdamW (Loshchilov & Hutter 2017, arXiv:1711.05101, algorithm 2), torch's implementation.
 
-    m ← β1·m + (1 − β1)·g,   v ← β2·v + (1 − β2)·g²
-    θ ← θ − lr·(m̂ / (√v̂ + eps) + weight_decay·θ)
+m ← β1·m + (1 − β1)·g,   v ← β2·v + (1 − β2)·g²
+θ ← θ − lr·(m̂ / (√v̂ + eps) + weight_decay·θ)
 """
 
 from __future__ import annotations

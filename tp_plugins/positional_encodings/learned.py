@@ -1,6 +1,6 @@
 """Learned absolute positions (Gehring et al. 2017, arXiv:1705.03122, section 3.1).
 
-    x_t ← x_t + P[position of t],    P a learned [max_seq_len, d_model] table
+x_t ← x_t + P[position of t],    P a learned [max_seq_len, d_model] table
 """
 
 from __future__ import annotations

@@ -19,7 +19,11 @@ class TopKOptions(Options):
 
 class TopPOptions(Options):
     p: float = Field(
-        0.9, gt=0, le=1, description="least probability mass that stays; 1 keeps all", examples=[0.5]
+        0.9,
+        gt=0,
+        le=1,
+        description="least probability mass that stays; 1 keeps all",
+        examples=[0.5],
     )
 
 

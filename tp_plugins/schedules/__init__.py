@@ -18,9 +18,7 @@ class WarmupOptions(Options):
 
 
 class CosineOptions(WarmupOptions):
-    floor: float = Field(
-        0.1, ge=0, le=1, description="factor at the last step", examples=[0.5]
-    )
+    floor: float = Field(0.1, ge=0, le=1, description="factor at the last step", examples=[0.5])
 
 
 @hookimpl

@@ -1,6 +1,6 @@
 """A constant learning rate after a linear warmup.
 
-    factor(s) = min(1, (s + 1) / (warmup + 1))
+factor(s) = min(1, (s + 1) / (warmup + 1))
 """
 
 from __future__ import annotations

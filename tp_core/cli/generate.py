@@ -1,0 +1,203 @@
+"""`tp generate`: text from a trained model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from tp_core.artifacts import Checkpoint, LoadedRun
+    from tp_core.config.plan import Plan
+
+# The familiar flags, in the order their samplers stand in a chain: flag -> (sampler, its option).
+FLAGS: Mapping[str, tuple[str, str]] = {
+    "temperature": ("temperature", "temperature"),
+    "top_k": ("top_k", "k"),
+    "top_p": ("top_p", "p"),
+}
+
+
+@click.command("generate", short_help="Generate text from a run.")
+@click.option(
+    "--runs-dir", type=click.Path(path_type=Path), default=Path("runs"), show_default=True
+)
+@click.option("--run-id", default="latest", show_default=True, help="Id, unique prefix or latest.")
+@click.option(
+    "--checkpoint", type=click.Choice(["best_val", "last"]), default="best_val", show_default=True
+)
+@click.option("--prompt", help="The text to continue.")
+@click.option("--unconditional", is_flag=True, help="Start from nothing.")
+@click.option("--max-new-tokens", type=click.IntRange(min=1), help="Most tokens to add.")
+@click.option("--temperature", type=click.FloatRange(min=0), help="0 is greedy.")
+@click.option("--top-k", type=click.IntRange(min=1))
+@click.option("--top-p", type=click.FloatRange(min=0, max=1, min_open=True))
+@click.option(
+    "--sampler",
+    "samplers",
+    multiple=True,
+    metavar="NAME[,OPTION=VALUE...]",
+    help="A chain of samplers in place of the config's (repeatable).",
+)
+@click.option("--n-samples", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), help="Where the random draws start.")
+@click.option("--stream", is_flag=True, help="Print one sample as it comes.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(
+    runs_dir: Path,
+    run_id: str,
+    checkpoint: Checkpoint,
+    prompt: str | None,
+    unconditional: bool,
+    max_new_tokens: int | None,
+    temperature: float | None,
+    top_k: int | None,
+    top_p: float | None,
+    samplers: tuple[str, ...],
+    n_samples: int,
+    seed: int | None,
+    stream: bool,
+    as_json: bool,
+) -> None:
+    """Generate text from a run.
+
+    \b
+    tp generate --run-id latest --prompt "the moon" --n-samples 3
+    tp generate --run-id latest --unconditional --sampler top_k,k=20
+
+    Sampling flags left out come from the run's config. --temperature, --top-k and --top-p set their
+    entry of the chain, or add it.
+    """
+    if (prompt is None) != unconditional:
+        raise click.UsageError("give either --prompt TEXT or --unconditional")
+    if stream and (n_samples > 1 or as_json):
+        raise click.UsageError(
+            "--stream prints one sample as text: leave out --n-samples and --json"
+        )
+    from tp_core.runs import find_run
+
+    run = find_run(runs_dir, run_id)
+    from tp_core.artifacts import load_run
+
+    loaded = load_run(run, checkpoint)
+    flags = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
+    plan = with_samplers(loaded.plan, samplers, {k: v for k, v in flags.items() if v is not None})
+    ids = encode_prompt(loaded, prompt or "")
+    config = plan.config
+    settings = {
+        "max_new_tokens": max_new_tokens or config.sampling.max_new_tokens,
+        "seed": config.train.seed if seed is None else seed,
+    }
+    _run(loaded, plan, prompt or "", ids, n_samples, settings, stream, as_json)
+
+
+def _run(
+    loaded: LoadedRun,
+    plan: Plan,
+    prompt: str,
+    ids: list[int],
+    n_samples: int,
+    settings: dict[str, int],
+    stream: bool,
+    as_json: bool,
+) -> None:
+    from tp_core.cli.terminal import clean, emit, emit_json
+    from tp_core.generation import generate
+    from tp_core.sampling import SamplerChain
+
+    decoder = loaded.tokenizer.stream_decoder()
+
+    def show(row: int, token: int) -> None:
+        click.echo(clean(decoder.push(token)), nl=False)
+
+    if stream:
+        click.echo(clean(prompt), nl=False)
+    continuations = generate(
+        loaded.model,
+        SamplerChain(plan, loaded.tokenizer.vocab_size),
+        loaded.tokenizer,
+        [ids] * n_samples,
+        autocast=loaded.autocast,
+        on_token=show if stream else None,
+        **settings,
+    )
+    if stream:
+        click.echo(clean(decoder.flush()))
+        return
+    texts = [loaded.tokenizer.decode(c.tokens) for c in continuations]
+    if not as_json:
+        for text in texts:
+            emit(prompt + text)
+        return
+    samples = [
+        {
+            "row": c.row,
+            "prompt": prompt,
+            "text": text,
+            "tokens": list(c.tokens),
+            "stopped": c.stopped,
+        }
+        for c, text in zip(continuations, texts, strict=True)
+    ]
+    emit_json(
+        {
+            "run": loaded.run.id,
+            "step": loaded.step,
+            **settings,
+            "samplers": [chosen.spec.as_data() for chosen in plan.samplers],
+            "samples": samples,
+        }
+    )
+
+
+def encode_prompt(loaded: LoadedRun, prompt: str) -> list[int]:
+    """The prompt's ids. Raises `TpError` where it can't be encoded or fills the context."""
+    from tp_core.errors import TpError
+
+    ids = loaded.tokenizer.encode(prompt)
+    room = loaded.plan.config.model.max_seq_len - 2  # the start token, and one to predict
+    if len(ids) > room:
+        raise TpError(
+            f"the prompt is {len(ids)} tokens long; this model's context "
+            f"(max_seq_len = {room + 2}) has room for {room}"
+        )
+    return ids
+
+
+def with_samplers(plan: Plan, written: tuple[str, ...], flags: Mapping[str, float]) -> Plan:
+    """The plan with another chain: `written` ones replace it, `flags` set or add their entry."""
+    from tp_core.config.overrides import RawText
+    from tp_core.config.resolve import Resolver
+    from tp_core.errors import ConfigError, Problem
+
+    chain: list[dict[str, Any]] = [dict(chosen.spec.as_data()) for chosen in plan.samplers]
+    if written:
+        chain = []
+        for text in written:
+            name, *pairs = text.split(",")
+            if not all("=" in pair for pair in pairs):
+                raise click.UsageError(f"--sampler {text}: write it as NAME,option=value,...")
+            options = (pair.partition("=") for pair in pairs)
+            chain.append({"name": name.strip(), **{k.strip(): RawText(v) for k, _, v in options}})
+    order = [name for name, _ in FLAGS.values()]
+    for flag, value in flags.items():
+        name, option = FLAGS[flag]
+        entry = next((one for one in chain if one["name"] == name), None)
+        if entry is None:
+            # Before the first of the familiar ones that comes later, or at the end.
+            later = order[order.index(name) + 1 :]
+            at = next((i for i, one in enumerate(chain) if one["name"] in later), len(chain))
+            entry = {"name": name}
+            chain.insert(at, entry)
+        entry[option] = value
+    problems: list[Problem] = []
+    resolver = Resolver(
+        plan.catalogue, lambda key, message: problems.append(Problem(".".join(key), message))
+    )
+    chosen = resolver.many("sampler", chain, ("samplers",))
+    if problems:
+        raise ConfigError(problems)
+    return replace(plan, samplers=chosen)

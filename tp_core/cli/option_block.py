@@ -1,0 +1,136 @@
+"""The options of a component as TOML to paste into a config: defaults, types, ranges, help."""
+
+from __future__ import annotations
+
+import json
+import re
+import types
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import to_jsonable_python
+
+from tp_core.cli.terminal import one_line
+from tp_core.config.schema import SECTIONS
+from tp_core.options import Spec, SpecKind, spec_kind
+from tp_core.plugins import Registered
+
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+
+
+def option_block(registered: Registered) -> str:
+    """The table a config has for this component, every option at its default.
+
+    An option that is null by default is commented out, because TOML has no null; so is one
+    without a default, which whoever pastes the block must fill in.
+    """
+    model = registered.component.options
+    defaults = model.model_construct().model_dump(mode="json", warnings=False)
+    lines = [*_heading(registered.kind), f"name = {toml_value(registered.qualified)}"]
+    for name, info in model.model_fields.items():
+        required = ", required" if info.is_required() else ""
+        lines.append(f"# {describe(info)}{required}: {one_line(info.description or '')}")
+        if defaults.get(name) is None:
+            examples = [toml_value(one) for one in info.examples or () if one is not None]
+            lines.append(f"# {name} = {examples[0] if examples else '...'}")
+        else:
+            lines.append(f"{name} = {toml_value(defaults[name])}")
+    return "\n".join(lines)
+
+
+def describe(info: FieldInfo) -> str:
+    """Type and range of an option in a few words: `float in [0, 1)`, `int >= 1 or null`."""
+    return _words(info.annotation, info.metadata)
+
+
+def toml_value(value: Any) -> str:
+    """A plain value, an option or a spec as TOML writes it on one line."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (int, float)):
+        return repr(value)
+    if isinstance(value, str):
+        # JSON's escapes are TOML's, except that JSON leaves DEL bare.
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    if isinstance(value, Spec):
+        return toml_value(value.as_data() if value.options else value.name)
+    if isinstance(value, Mapping):
+        pairs = (f"{_key(k)} = {toml_value(v)}" for k, v in value.items() if v is not None)
+        return "{ " + ", ".join(pairs) + " }"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(map(toml_value, value)) + "]"
+    return toml_value(to_jsonable_python(value, fallback=str))
+
+
+def _heading(kind: str) -> list[str]:
+    """Where a config says which component of a kind it uses."""
+    for section, model in SECTIONS.items():
+        for field, info in model.model_fields.items():
+            if spec_kind(model, field) != kind:
+                continue
+            if get_origin(info.annotation) is tuple:
+                return [
+                    f"# instead of `{field} = [...]` in [{section}], after its other keys; "
+                    "one such table for each, in order",
+                    f"[[{section}.{field}]]",
+                ]
+            return [
+                f"# instead of `{field} = ...` in [{section}], after its other keys",
+                f"[{section}.{field}]",
+            ]
+    raise LookupError(f"no section of a config has components of kind {kind}")
+
+
+def _words(annotation: Any, metadata: Iterable[Any] = ()) -> str:
+    metadata = list(metadata)
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _words(inner[0], [*inner[1:], *metadata])
+    if origin in (Union, types.UnionType):
+        return " or ".join("null" if one is type(None) else _words(one, metadata) for one in inner)
+    if origin is Literal:
+        return " or ".join(toml_value(one) for one in inner)
+    if origin in (tuple, list):
+        items = " and ".join(_words(one) for one in inner if one is not Ellipsis)
+        return f"list of {items}{_range(metadata)}"
+    kinds = [item.kind for item in metadata if isinstance(item, SpecKind)]
+    if kinds:
+        return f"component of kind {kinds[0]}"
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return "table"
+    return f"{getattr(annotation, '__name__', annotation)}{_range(metadata)}"
+
+
+def _range(metadata: Iterable[Any]) -> str:
+    """` >= 1`, ` in [0, 1)`; in words of length for lists and text."""
+    bound = {
+        name: value
+        for item in metadata
+        for name in ("ge", "gt", "le", "lt", "multiple_of", "min_length", "max_length", "pattern")
+        if (value := getattr(item, name, None)) is not None
+    }
+    low = bound.get("ge", bound.get("gt"))
+    high = bound.get("le", bound.get("lt"))
+    words = ""
+    if low is not None and high is not None:
+        opening, closing = "[" if "ge" in bound else "(", "]" if "le" in bound else ")"
+        words = f" in {opening}{low}, {high}{closing}"
+    elif low is not None:
+        words = f" {'>=' if 'ge' in bound else '>'} {low}"
+    elif high is not None:
+        words = f" {'<=' if 'le' in bound else '<'} {high}"
+    if "multiple_of" in bound:
+        words += f", a multiple of {bound['multiple_of']}"
+    if "min_length" in bound:
+        words += f", at least {bound['min_length']} long"
+    if "max_length" in bound:
+        words += f", at most {bound['max_length']} long"
+    if "pattern" in bound:
+        words += f" matching {bound['pattern']}"
+    return words
+
+
+def _key(name: str) -> str:
+    return name if _BARE_KEY.fullmatch(name) else toml_value(name)

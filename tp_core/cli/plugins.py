@@ -1,0 +1,159 @@
+"""`tp plugins`: which components there are, and what each of them takes. Imports no torch."""
+
+from __future__ import annotations
+
+import importlib.machinery
+import importlib.util
+from dataclasses import asdict
+
+import click
+
+from tp_core.cli.groups import Group
+from tp_core.cli.option_block import option_block
+from tp_core.cli.terminal import emit, emit_json, emit_table, note, one_line
+from tp_core.component import SITES
+from tp_core.config.schema import Model
+from tp_core.errors import did_you_mean
+from tp_core.hookspecs import KINDS
+from tp_core.options import Dims
+from tp_core.plugins import Catalogue, Registered, UnknownComponent
+
+_kind_option = click.option(
+    "--kind", type=click.Choice(KINDS), help="Only components of this kind."
+)
+
+
+@click.group(cls=Group)
+def command() -> None:
+    """List and describe components."""
+
+
+@command.command("list")
+@_kind_option
+@click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
+def list_(kind: str | None, as_json: bool) -> None:
+    """List every component, and every plugin that brings none, with the reason."""
+    rows = Catalogue().rows(kind)
+    if as_json:
+        emit_json({"components": [{**asdict(row), "kind": row.kind or None} for row in rows]})
+        return
+    columns = ("kind", "name", "distribution", "version", "status", "summary")
+    emit_table(
+        columns,
+        [tuple(getattr(row, column) for column in columns) for row in rows],
+        sections="no component",
+    )
+    if not rows:
+        note("there are no components: pip install --force-reinstall transformer-playground")
+
+
+@command.command()
+@click.argument("name")
+@_kind_option
+def show(name: str, kind: str | None) -> None:
+    """Describe the component NAME, with its options as TOML to paste into a config.
+
+    NAME is written as in a config: `rope`, or `distribution:rope` for a third party's.
+    """
+    catalogue = Catalogue()
+    found = _find(catalogue, name, KINDS if kind is None else (kind,))
+    emit("\n\n".join(_description(catalogue, registered) for registered in found))
+
+
+def _find(catalogue: Catalogue, name: str, kinds: tuple[str, ...]) -> list[Registered]:
+    found: list[Registered] = []
+    refusals: dict[str, UnknownComponent] = {}
+    for kind in kinds:
+        try:
+            found.append(catalogue.find(kind, name))
+        except UnknownComponent as error:
+            refusals[kind] = error
+    if found:
+        return found
+    several = [k for k in kinds if any(name in one.names for one in catalogue.loaded(k))]
+    if several or len({str(error) for error in refusals.values()}) == 1:
+        raise refusals[several[0] if several else kinds[0]]
+    bare = name.rpartition(":")[2]
+    known = [word for kind in kinds for one in catalogue.loaded(kind) for word in one.names]
+    message = f"no component '{name}'.{did_you_mean(bare, known)} `tp plugins list` shows them all"
+    for row in catalogue.rows():
+        if row.status == "broken":
+            message += (
+                f"\n  Not loaded, so it may be there: plugin '{row.name}' of {row.distribution} "
+                f"is broken: {row.summary}"
+            )
+    raise UnknownComponent(message)
+
+
+def _description(catalogue: Catalogue, registered: Registered) -> str:
+    component, plugin = registered.component, registered.plugin
+    facts = {
+        "summary": component.summary,
+        "paper": component.paper,
+        "from": f"{plugin.distribution} {plugin.version}",
+        "status": _status(catalogue, registered),
+        "aliases": ", ".join(component.aliases),
+        "needs": _needs(registered),
+        "offers": _offers(registered),
+        "target": component.target,
+        "file": locate(component.target.partition(":")[0]) or "not found",
+    }
+    lines = [f"{registered.qualified} ({registered.kind})"]
+    lines += [f"  {word:<8} {one_line(text)}" for word, text in facts.items() if text]
+    return "\n".join([*lines, "", option_block(registered)])
+
+
+def _status(catalogue: Catalogue, registered: Registered) -> str:
+    plugin, name = registered.plugin, registered.component.name
+    if plugin.builtin:  # their names are theirs, so nobody else's code need run
+        return "ok"
+    rows = catalogue.rows(registered.kind)
+    mine = [r for r in rows if (r.distribution, r.name) == (plugin.distribution, name)]
+    status = mine[0].status
+    return status if status == "ok" else f"{status}: write '{registered.qualified}'"
+
+
+def _needs(registered: Registered) -> str:
+    if registered.kind != "positional_encoding":
+        return ""
+    return ", ".join(registered.component.needs) or "no site"
+
+
+def _offers(registered: Registered) -> str:
+    """The sites an attention offers at the sizes a config has by default."""
+    if registered.kind != "attention":
+        return ""
+    d_model, n_layers, n_heads, max_seq_len = (
+        Model.model_fields[name].default
+        for name in ("d_model", "n_layers", "n_heads", "max_seq_len")
+    )
+    dims = Dims(
+        dim=d_model,
+        d_model=d_model,
+        n_layers=n_layers,
+        n_heads=n_heads,
+        head_dim=d_model // n_heads,
+        max_seq_len=max_seq_len,
+    )
+    try:
+        offered = registered.component.options().offers(dims)
+        return ", ".join(site for site in SITES if site in offered) or "no site"
+    except Exception as fault:  # a plugin's code, and options without a default
+        return f"unknown without its options ({type(fault).__name__})"
+
+
+def locate(module: str) -> str | None:
+    """The file of a module, found without running a line of it or of its packages."""
+    name, _, rest = module.partition(".")
+    try:
+        spec = importlib.util.find_spec(name)
+        for part in rest.split(".") if rest else ():
+            if spec is None:
+                return None
+            name = f"{name}.{part}"
+            below = spec.submodule_search_locations
+            # A plain module has nothing below it; None would search the whole of sys.path.
+            spec = importlib.machinery.PathFinder.find_spec(name, list(below or ()))
+    except (ImportError, ValueError):
+        return None
+    return spec.origin if spec else None

@@ -1,0 +1,185 @@
+"""`tp runs`: which runs there are, and what the files of one say. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tp_core.cli.groups import Group
+from tp_core.cli.terminal import emit, emit_json, emit_table, note, one_line
+from tp_core.errors import TpError
+from tp_core.runs import RunDir, RunSummary, find_run, list_runs, read_json, summarize
+
+_runs_dir_option = click.option(
+    "--runs-dir",
+    type=click.Path(path_type=Path),
+    default=Path("runs"),
+    show_default=True,
+    help="Where the runs are.",
+)
+
+
+@click.group(cls=Group)
+def command() -> None:
+    """List and describe runs."""
+
+
+@command.command("list")
+@_runs_dir_option
+@click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
+def list_(runs_dir: Path, as_json: bool) -> None:
+    """List every run, oldest first.
+
+    Loss is the best on validation, in nats per token; bits/byte belongs to the same evaluation.
+    """
+    runs = list_runs(runs_dir)
+    if as_json:
+        emit_json({"runs": [_as_data(run) for run in runs]})
+    elif runs:
+        numbers = ("step", "loss", "bits/byte", "parameters")
+        emit_table(
+            ("id", "status", *numbers, "created"), [_row(run) for run in runs], right=numbers
+        )
+    else:
+        note(f"no runs in '{runs_dir}': `tp train --config FILE` makes one")
+
+
+@command.command()
+@click.argument("id_", metavar="ID")
+@_runs_dir_option
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+def show(id_: str, runs_dir: Path, as_json: bool) -> None:
+    """Show what the run ID was made of and what came out.
+
+    ID is a run id, the beginning of one, or `latest`.
+    """
+    run = find_run(runs_dir, id_)
+    summary = summarize(run)
+    files: dict[str, Mapping[str, Any] | None] = {}
+    for path in (run.config_path, run.summary_path, run.provenance_path):
+        files[path.stem] = None
+        if path.exists():
+            try:
+                files[path.stem] = read_json(path)
+            except TpError as error:  # what the other files say is still worth seeing
+                note(f"Warning: {error}")
+    stored = [
+        path for path in (run.best_val_path, run.last_path, run.previous_path) if path.exists()
+    ]
+    sizes = {path.relative_to(run.path).as_posix(): path.stat().st_size for path in stored}
+    if as_json:
+        checkpoints = [{"file": name, "bytes": size} for name, size in sizes.items()]
+        facts = {"path": str(run.path), **_as_data(summary), "checkpoints": checkpoints}
+        emit_json({"run": facts, **files})
+        return
+    sections = [
+        _head(run, summary),
+        _config_lines(files["config"] or {}),
+        _pairs(files["summary"] or {}),
+        _provenance_lines(files["provenance"] or {}),
+        [f"{name}  {_size(size)}" for name, size in sizes.items()],
+    ]
+    titles = ("", "config", "summary", "provenance", "checkpoints")
+    text = []
+    for title, lines in zip(titles, sections, strict=True):
+        if lines:
+            text += [f"\n{title}" if title else "", *(f"  {one_line(line)}" for line in lines)]
+    emit("\n".join(text[1:]))
+
+
+def _as_data(run: RunSummary) -> dict[str, Any]:
+    return {**asdict(run), "created": run.created.isoformat()}
+
+
+def _row(run: RunSummary) -> tuple[str, ...]:
+    return (
+        run.id,
+        run.status,
+        _steps(run),
+        _figure(run.best_val_loss),
+        _figure(run.best_val_bits_per_byte),
+        "" if run.parameters is None else f"{run.parameters:,}",
+        _time(run.created),
+    )
+
+
+def _steps(run: RunSummary) -> str:
+    return f"{'?' if run.step is None else run.step}/{run.max_steps or '?'}"
+
+
+def _figure(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
+
+
+def _time(moment: datetime) -> str:
+    return f"{moment.astimezone():%Y-%m-%d %H:%M}"
+
+
+def _size(count: int) -> str:
+    size, units = float(count), ["B", "kB", "MB", "GB"]
+    while size >= 999.5 and len(units) > 1:
+        size /= 1000
+        units.pop(0)
+    return f"{size:.3g} {units[0]}"
+
+
+def _head(run: RunDir, summary: RunSummary) -> list[str]:
+    lines = [f"{summary.id}: {summary.status}, step {_steps(summary)}"]
+    if summary.best_val_loss is not None:
+        lines.append(
+            f"best validation loss {_figure(summary.best_val_loss)}"
+            f" ({_figure(summary.best_val_bits_per_byte) or '?'} bits/byte)"
+        )
+    return [*lines, f"in {run.path}, since {_time(summary.created)}"]
+
+
+def _config_lines(config: Mapping[str, Any]) -> list[str]:
+    """A line for each section: its plain settings, and the names of its components."""
+    lines = []
+    for section, table in config.items():
+        if isinstance(table, Mapping):
+            words = [
+                f"{key}={_brief(value)}" for key, value in table.items() if value not in ({}, [])
+            ]
+            lines.append(f"{section}: {' '.join(words)}")
+    return lines
+
+
+def _brief(value: Any) -> str:
+    if isinstance(value, Mapping):
+        inner = (f"{key}={_brief(item)}" for key, item in value.items())
+        return str(value["name"]) if "name" in value else "{" + " ".join(inner) + "}"
+    if isinstance(value, list):
+        return ",".join(map(_brief, value))
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _pairs(data: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Every figure of a nested object, as `outer.inner = value`."""
+
+    def walk(node: Any, name: str) -> Iterator[str]:
+        if isinstance(node, Mapping) and node:
+            for key, value in node.items():
+                yield from walk(value, f"{name}.{key}" if name else str(key))
+        else:
+            yield f"{name} = {node:.6g}" if isinstance(node, float) else f"{name} = {node}"
+
+    return list(walk(data, prefix)) if data else []
+
+
+def _provenance_lines(provenance: Mapping[str, Any]) -> list[str]:
+    components = provenance.get("components")
+    plain = {key: value for key, value in provenance.items() if key != "components"}
+    lines = _pairs(plain)
+    for one in components if isinstance(components, list) else ():
+        if isinstance(one, Mapping):
+            kind, name, distribution, version = (
+                str(one.get(key, "?")) for key in ("kind", "name", "distribution", "version")
+            )
+            lines.append(f"{kind} {name} from {distribution} {version}")
+    return lines

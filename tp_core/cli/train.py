@@ -1,0 +1,134 @@
+"""`tp train`: a config becomes a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from tp_core.training.session import Session
+
+INTERRUPTED = 128
+
+
+@click.command("train", short_help="Train a model from a config.")
+@click.option("--config", "config_path", type=click.Path(path_type=Path), help="The config file.")
+@click.option(
+    "--set", "sets", multiple=True, metavar="KEY=VALUE", help="Override a key (repeatable)."
+)
+@click.option(
+    "--runs-dir", type=click.Path(path_type=Path), default=Path("runs"), show_default=True
+)
+@click.option("--run-id", help="Name of the new run; a timestamp if left out.")
+@click.option("--resume", "resume_id", metavar="RUN", help="Go on with an interrupted run.")
+@click.option("--dry-run", is_flag=True, help="Check everything, show the model, train nothing.")
+def command(
+    config_path: Path | None,
+    sets: tuple[str, ...],
+    runs_dir: Path,
+    run_id: str | None,
+    resume_id: str | None,
+    dry_run: bool,
+) -> None:
+    """Train a model from a config.
+
+    \b
+    tp train --config configs/default.toml --set model.mlp=gelu
+    tp train --resume latest
+
+    Writes runs/RUN_ID/ and prints the run id on stdout. Ctrl-C stops after the current step, with a
+    checkpoint.
+    """
+    from tp_core.runs import check_run_id, find_run, lock
+
+    if resume_id is not None:
+        if config_path or sets or run_id or dry_run:
+            raise click.UsageError(
+                "--resume goes on with the run's own config: leave out --config, --set, --run-id "
+                "and --dry-run"
+            )
+        run = find_run(runs_dir, resume_id)
+        with lock(run):
+            from tp_core.training.session import resume
+
+            _train(resume(run))
+        return
+    if config_path is None:
+        raise click.UsageError(
+            "name a config: tp train --config FILE (`tp init DIR` writes one to start from), "
+            "or go on with a run: tp train --resume RUN"
+        )
+    if run_id is not None:
+        check_run_id(run_id)
+        if (runs_dir / run_id).exists():
+            raise click.UsageError(f"--run-id {run_id}: {runs_dir / run_id} exists already")
+    from tp_core.config.plan import load_plan
+
+    plan = load_plan(config_path, sets)
+    if dry_run:
+        from tp_core.training.dry_run import describe
+
+        click.echo(describe(plan), nl=False)
+        return
+    from tp_core.training.session import start
+
+    session = start(plan, runs_dir, run_id)
+    with lock(session.run):
+        _train(session)
+
+
+def _train(session: Session) -> None:
+    from tp_core.errors import Diverged
+    from tp_core.training.loop import Interrupted, train
+    from tp_core.training.progress import Reporter
+
+    run, max_steps = session.run, session.plan.config.train.max_steps
+    with Reporter(max_steps, session.state.step) as reporter:
+        reporter.say(_opening(session))
+        try:
+            summary = train(session, reporter)
+        except Interrupted as stop:
+            again = f"tp train --resume {run.id}"
+            again += f" --runs-dir {run.path.parent}" if str(run.path.parent) != "runs" else ""
+            reporter.say(f"interrupted at step {session.state.step}; go on with: {again}")
+            raise SystemExit(INTERRUPTED + stop.signal) from None
+        except Diverged:
+            session.summarise("diverged")
+            raise
+        finally:
+            session.close()
+        reporter.say(_closing(summary))
+    click.echo(run.id)
+
+
+def _opening(session: Session) -> str:
+    bench = session.bench
+    count = sum(p.numel() for p in bench.model.parameters())
+    used = bench.dataset.counts.used
+    begin = f", from step {session.state.step}" if session.state.step else ""
+    return (
+        f"run {session.run.id}: {count:,} parameters on {bench.device}, "
+        f"{used['train']:,} phrases to learn from, {used['val']:,} to validate, "
+        f"vocabulary {bench.dataset.tokenizer.vocab_size}{begin}"
+    )
+
+
+def _closing(summary: dict[str, Any]) -> str:
+    from tp_core.cli.terminal import one_line
+
+    unigram = summary["baselines"]["character_unigram"]["val_bits_per_byte"]
+    fivegram = summary["baselines"]["character_5gram"]["val_bits_per_byte"]
+    first, last, best = (summary[f"{name}_val"] for name in ("first", "last", "best"))
+    share = 1 - last["bits_per_byte"] / unigram
+    side = f"{share:.0%} below" if share >= 0 else f"{-share:.0%} above"
+    lines = [
+        f"validation loss {first['loss']:.3f} -> {last['loss']:.3f}, bits per byte "
+        f"{first['bits_per_byte']:.3f} -> {last['bits_per_byte']:.3f} "
+        f"(best {best['bits_per_byte']:.3f} at step {best['step']})",
+        f"  {side} a character unigram model's {unigram:.3f}; a character 5-gram has {fivegram:.3f}",
+        "samples:",
+        *(f"  {one_line(text)}" for text in summary["samples"]),
+    ]
+    return "\n".join(lines)

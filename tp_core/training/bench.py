@@ -1,0 +1,102 @@
+"""Everything a training needs in memory, built from a plan; nothing is written here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tp_core.config.plan import Plan
+from tp_core.config.resolve import Chosen
+from tp_core.data.batches import BatchPlan
+from tp_core.data.dataset import Dataset, load_dataset
+from tp_core.interfaces.build import Builder, component_error
+from tp_core.model import Decoder
+from tp_core.provenance import ComponentRecord, direct_url, source_sha256
+from tp_core.sampling import SamplerChain
+from tp_core.tokenizer import Tokenizer
+from tp_core.training.device import Autocast, autocast_for, make_deterministic, pick_device
+
+
+@dataclass(frozen=True, eq=False)
+class Bench:
+    """A plan's data, model, optimizer and the rest, on the device they are used on."""
+
+    plan: Plan
+    dataset: Dataset
+    device: torch.device
+    autocast: Autocast
+    model: Decoder
+    optimizer: torch.optim.Optimizer
+    schedule: Any
+    chain: SamplerChain
+    metrics: tuple[tuple[Chosen, Any], ...]
+    batches: BatchPlan
+
+
+def open_dataset(plan: Plan, tokenizer: Tokenizer | None = None) -> Dataset:
+    """The dataset a plan names, tokenised by a given tokenizer or by one of its own."""
+    data, config = plan.config.data, plan.config.tokenizer
+    return load_dataset(
+        path=Path(data.path),
+        val_fraction=data.val_fraction,
+        test_fraction=data.test_fraction,
+        split_seed=data.split_seed,
+        overlong=data.overlong,
+        model_type=config.model_type,
+        vocab_size=config.vocab_size,
+        max_seq_len=plan.config.model.max_seq_len,
+        tokenizer=tokenizer,
+    )
+
+
+def make_bench(plan: Plan, tokenizer: Tokenizer | None = None) -> Bench:
+    """Build what a plan names. Raises `TpError` for data or components that can't be used."""
+    train = plan.config.train
+    device = pick_device(train.device)
+    make_deterministic(device)
+    dataset = open_dataset(plan, tokenizer)
+    vocab_size = dataset.tokenizer.vocab_size
+    model = Decoder(plan, vocab_size).to(device)
+    builder = Builder(plan, vocab_size)
+    infos = model.parameter_infos(train.learning_rate, train.weight_decay)
+    try:
+        optimizer = builder.build(plan.optimizer, "optimizer").build(infos)
+    except Exception as error:
+        raise component_error(plan.optimizer, "can't be built", error) from error
+    for group in optimizer.param_groups:
+        group["peak_lr"] = group["lr"]
+    return Bench(
+        plan=plan,
+        dataset=dataset,
+        device=device,
+        autocast=autocast_for(device, train.precision),
+        model=model,
+        optimizer=optimizer,
+        schedule=builder.build(plan.schedule, "schedule"),
+        chain=SamplerChain(plan, vocab_size),
+        metrics=tuple((c, builder.build(c, f"metrics.{c.name}")) for c in plan.metrics),
+        batches=BatchPlan(dataset.train, batch_size=train.batch_size, seed=train.seed),
+    )
+
+
+def component_records(plan: Plan) -> list[ComponentRecord]:
+    """Where each component of a plan comes from, as a run's provenance keeps it."""
+    records = []
+    for chosen in plan.components():
+        plugin = chosen.registered.plugin
+        records.append(
+            ComponentRecord(
+                kind=chosen.kind,
+                name=chosen.name,
+                distribution=plugin.distribution,
+                version=plugin.version,
+                target=chosen.registered.component.target,
+                options=chosen.options.model_dump(mode="json"),
+                source_sha256=source_sha256(plugin.value.partition(":")[0].partition(".")[0]),
+                direct_url=direct_url(plugin.distribution),
+            )
+        )
+    return records

@@ -1,0 +1,134 @@
+"""What a training would be: its layers, parameters, tokens per step, and about how much memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from tp_core.config.plan import Plan
+from tp_core.data.batches import BatchPlan, pad, slices
+from tp_core.data.dataset import Dataset
+from tp_core.interfaces.build import Builder
+from tp_core.interfaces.roles import ParameterInfo
+from tp_core.interfaces.sequence import SequenceInfo
+from tp_core.model import Decoder
+from tp_core.training.bench import open_dataset
+from tp_core.training.device import pick_device
+
+_SAMPLED_STEPS = 20
+
+
+def describe(plan: Plan) -> str:
+    """A readable page about a plan. Reads (and caches) its data; writes nothing else."""
+    train = plan.config.train
+    device = pick_device(train.device)
+    dataset = open_dataset(plan)
+    with torch.device("meta"):
+        model = Decoder(plan, dataset.tokenizer.vocab_size)
+    infos = model.parameter_infos(train.learning_rate, train.weight_decay)
+    total = sum(info.parameter.numel() for info in infos)
+    decayed = sum(info.parameter.numel() for info in infos if info.weight_decay)
+    batches = BatchPlan(dataset.train, batch_size=train.batch_size, seed=train.seed)
+    tokens, places, width = _tokens_per_step(plan, dataset, batches)
+    rows = -(-train.batch_size // train.grad_accumulation)
+    weights = 4 * total
+    optimizer = _optimizer_bytes(plan, dataset.tokenizer.vocab_size, infos)
+    activations = _activation_bytes(model, rows, width)
+    held = activations if isinstance(activations, int) else 0
+    shown = _mib(activations) if isinstance(activations, int) else f"unknown ({activations})"
+    lines = [
+        *_layer_table(plan, model),
+        "",
+        f"parameters       {total:,} ({decayed:,} with weight decay), "
+        f"vocabulary {dataset.tokenizer.vocab_size}",
+        f"data             {len(dataset.train):,} phrases to learn from, {len(dataset.val):,} to "
+        f"validate, {len(dataset.test):,} untouched",
+        f"steps            {train.max_steps:,}, of {train.batch_size} phrases in "
+        f"{train.grad_accumulation} slice(s); {train.max_steps / batches.steps_per_epoch:.1f} epochs",
+        f"tokens per step  {tokens:,.0f} ({tokens / places:.0%} of {places:,.0f} places, "
+        "the rest is padding)",
+        f"memory           about {_mib(2 * weights + optimizer + held)} on {device}: weights and "
+        f"gradients {_mib(2 * weights)}, optimizer {_mib(optimizer)}, activations {shown}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _layer_table(plan: Plan, model: Decoder) -> Iterable[str]:
+    head = ("layer", "pattern", "encoding", "attention", "norm", "mlp", "block", "parameters")
+    rows = [head]
+    for layer, block in zip(plan.layers, model.blocks, strict=True):
+        kinds = ("positional_encoding", "attention", "norm", "mlp", "block")
+        names = [layer[k].name if k != "mlp" or layer.mlp_enabled else "-" for k in kinds]
+        count = sum(p.numel() for p in block.parameters())
+        rows.append((str(layer.index), layer.label or "-", *names, f"{count:,}"))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def _tokens_per_step(plan: Plan, dataset: Dataset, batches: BatchPlan) -> tuple[float, float, int]:
+    """Mean tokens per step, mean places with padding, and the widest slice, over the first steps."""
+    tokens, places, widest = [], [], 0
+    for step in range(min(_SAMPLED_STEPS, batches.steps_per_epoch)):
+        parts = slices(batches.lines_for(step), plan.config.train.grad_accumulation)
+        rows = [pad(dataset.train, part, 1, 2, 0) for part in parts]
+        tokens.append(sum(one.n_targets for one in rows))
+        places.append(sum(one.inputs.size for one in rows))
+        widest = max(widest, *(one.inputs.shape[1] for one in rows))
+    return float(np.mean(tokens)), float(np.mean(places)), widest
+
+
+def _optimizer_bytes(plan: Plan, vocab_size: int, infos: list[ParameterInfo]) -> int:
+    """What the optimizer keeps, from a step on parameters of the same roles, 4 to a side."""
+    small = [
+        ParameterInfo(
+            info.name,
+            nn.Parameter(torch.zeros([4] * info.parameter.ndim)),
+            info.role,
+            info.learning_rate,
+            info.weight_decay,
+        )
+        for info in infos
+    ]
+    optimizer = Builder(plan, vocab_size).build(plan.optimizer, "optimizer").build(small)
+    for info in small:
+        info.parameter.grad = torch.zeros_like(info.parameter)
+    optimizer.step()
+    total = 0.0
+    for info, real in zip(small, infos, strict=True):
+        kept = optimizer.state[info.parameter].values()
+        held = sum(v.numel() * v.element_size() for v in kept if isinstance(v, Tensor) and v.ndim)
+        total += held / max(1, info.parameter.numel()) * real.parameter.numel()
+    return int(total)
+
+
+def _activation_bytes(model: Decoder, rows: int, width: int) -> int | str:
+    """What one slice's forward pass keeps for its backward pass, counted on tensors without data.
+
+    Counted in fp32, so with bf16 it is an upper bound. A component that needs real numbers to run can't be counted; then the reason comes back.
+    """
+    own = {p.untyped_storage()._cdata for p in [*model.parameters(), *model.buffers()]}
+    kept: dict[int, Tensor] = {}
+
+    def pack(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage._cdata not in own:
+            kept[storage._cdata] = tensor
+        return tensor
+
+    meta = torch.device("meta")
+    try:
+        tokens = torch.zeros(rows, width, dtype=torch.int64, device=meta)
+        lengths = torch.zeros(rows, dtype=torch.int64, device=meta)
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
+            model.train().loss(tokens, tokens, SequenceInfo.of_rows(lengths, width))
+    except Exception as error:
+        return f"{type(error).__name__} on tensors without data"
+    return sum(t.untyped_storage().nbytes() for t in kept.values())
+
+
+def _mib(n_bytes: int) -> str:
+    return f"{n_bytes / 2**20:,.0f} MiB"

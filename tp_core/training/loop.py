@@ -1,0 +1,263 @@
+"""The training loop.
+
+What happens at a step is a function of its number and the config alone: the lines it sees, what
+dropout drops, whether it is followed by an evaluation, samples, a checkpoint. A checkpoint comes
+last of these, so a run resumed from it writes the same lines as one left alone.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tp_core.data.batches import Padded, eval_batches, pad, slices
+from tp_core.errors import Diverged
+from tp_core.generation import generate
+from tp_core.interfaces.build import component_error
+from tp_core.interfaces.report import ReportView, SplitScores
+from tp_core.interfaces.sequence import SequenceInfo
+from tp_core.training.device import seed_slice
+from tp_core.training.evaluate import score
+from tp_core.training.interrupts import Interrupts
+from tp_core.training.progress import Reporter
+from tp_core.training.session import Session, baselines, figures, memory_mib
+
+SAMPLES = 5  # texts in samples.jsonl each time
+FINAL_SAMPLES = 64  # texts the report metrics see
+
+
+class Interrupted(Exception):
+    """Training was asked to stop, and did, with a checkpoint; `signal` is who asked."""
+
+    def __init__(self, signal: int) -> None:
+        self.signal = signal
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What one optimizer step did: loss in nats and bits per byte over its tokens, auxiliary losses
+    per token, the gradient norm before clipping, and the tokens it learned from."""
+
+    loss: float
+    bits_per_byte: float
+    auxiliary: dict[str, float]
+    grad_norm: float
+    tokens: int
+
+
+def train(session: Session, reporter: Reporter) -> dict[str, Any]:
+    """Train to the last step and return the summary that was written.
+
+    Raises `Diverged` before a non-finite step is taken, and `Interrupted` after a signal.
+    """
+    config, state, bench = session.plan.config.train, session.state, session.bench
+    trainer = Trainer(session)
+    scores: dict[str, SplitScores] = {}
+    bench.model.train()
+    if state.step == 0:
+        scores = trainer.evaluate(reporter)
+    with Interrupts() as interrupts:
+        while state.step < config.max_steps:
+            began = time.perf_counter()
+            result = trainer.step()
+            seconds = time.perf_counter() - began
+            state.seconds += seconds
+            trainer.write_step(result, seconds)
+            reporter.step(state.step, result.loss, result.tokens / seconds)
+            last = state.step == config.max_steps
+            if last or state.step % config.eval_interval == 0:
+                scores = trainer.evaluate(reporter)
+            if config.sample_interval and (last or state.step % config.sample_interval == 0):
+                trainer.write_samples()
+            if last or state.step % config.checkpoint_interval == 0 or interrupts.caught:
+                session.save()
+            if interrupts.caught and not last:
+                session.summarise("interrupted")
+                raise Interrupted(interrupts.caught)
+    scores = scores or trainer.scores()
+    texts = [sample["text"] for sample in trainer.sample(FINAL_SAMPLES)]
+    return session.summarise(
+        "finished",
+        baselines=baselines(bench),
+        metrics=_metrics(session, ReportView(scores, texts)),
+        samples=texts[:SAMPLES],
+    )
+
+
+def _metrics(session: Session, view: ReportView) -> dict[str, Any]:
+    results = {}
+    for chosen, metric in session.bench.metrics:
+        try:
+            results[chosen.name] = metric.compute(view)
+        except Exception as error:
+            raise component_error(chosen, "failed", error) from error
+    return results
+
+
+class Trainer:
+    """The moves of the loop."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.config = session.plan.config
+        self.bench = session.bench
+        self.state = session.state
+        model, dataset = self.bench.model, self.bench.dataset
+        self.parameters = list(model.parameters())
+        self.after_step = [m.after_step for m in model.modules() if hasattr(m, "after_step")]
+        compiled = self.config.train.compile
+        self.loss = torch.compile(model.loss, dynamic=True) if compiled else model.loss
+        size, most = self.config.train.batch_size, self.config.eval.max_lines
+        self.eval_batches = {
+            "train": eval_batches(dataset.train, size, min(most, len(dataset.val))),
+            "val": eval_batches(dataset.val, size, most),
+        }
+
+    def step(self) -> StepResult:
+        """One optimizer step on the batch of this step's number."""
+        bench, step = self.bench, self.state.step
+        train, tokenizer = self.config.train, bench.dataset.tokenizer
+        parts = [
+            pad(bench.dataset.train, part, tokenizer.bos_id, tokenizer.eos_id, tokenizer.pad_id)
+            for part in slices(bench.batches.lines_for(step), train.grad_accumulation)
+        ]
+        # Divided by the tokens of the whole step: how it is sliced doesn't weigh them differently.
+        n_targets = sum(part.n_targets for part in parts)
+        n_bytes = sum(part.n_bytes for part in parts)
+        nll = torch.zeros((), device=bench.device)
+        auxiliary: dict[str, Tensor] = {}
+        for index, part in enumerate(parts):
+            seed_slice(train.seed, step, index)
+            losses = self._backward(part, n_targets)
+            nll += losses.pop("")
+            for name, value in losses.items():
+                auxiliary[name] = auxiliary.get(name, torch.zeros((), device=bench.device)) + value
+        limit = train.grad_clip or math.inf
+        norm = torch.nn.utils.clip_grad_norm_(self.parameters, limit)
+        loss, grad_norm = float(nll) / n_targets, float(norm)
+        if not (math.isfinite(loss) and math.isfinite(grad_norm)):
+            raise Diverged(
+                f"step {step + 1}: the loss is {loss:.4g} and the gradient norm {grad_norm:.4g}; "
+                "nothing was updated. Try a lower train.learning_rate, or more warmup"
+            )
+        factor = bench.schedule.factor(step, train.max_steps)
+        for group in bench.optimizer.param_groups:
+            group["lr"] = group["peak_lr"] * factor
+        bench.optimizer.step()
+        bench.optimizer.zero_grad(set_to_none=True)
+        for hook in self.after_step:
+            hook()
+        self.state.step += 1
+        self.state.tokens += n_targets
+        return StepResult(
+            loss=loss,
+            bits_per_byte=loss * n_targets / (math.log(2) * n_bytes),
+            auxiliary={name: float(value) / n_targets for name, value in auxiliary.items()},
+            grad_norm=grad_norm,
+            tokens=n_targets,
+        )
+
+    def _backward(self, part: Padded, n_targets: int) -> dict[str, Tensor]:
+        """Add one slice's gradients; returns its summed losses by name, the likelihood's being ""."""
+        device = self.bench.device
+        tokens, targets, lengths = (
+            torch.from_numpy(array).to(device, non_blocking=True)
+            for array in (part.inputs, part.targets, part.lengths)
+        )
+        seq = SequenceInfo.of_rows(lengths, tokens.shape[1])
+        with self.bench.autocast():
+            nll = self.loss(tokens, targets, seq)
+        total = nll
+        for value in seq.losses.values():
+            total = total + value
+        (total / n_targets).backward()
+        return {"": nll.detach(), **{name: value.detach() for name, value in seq.losses.items()}}
+
+    def _line(self, split: str) -> dict[str, Any]:
+        epoch = round(self.state.step / self.bench.batches.steps_per_epoch, 4)
+        return {
+            "step": self.state.step,
+            "tokens": self.state.tokens,
+            "epoch": epoch,
+            "split": split,
+        }
+
+    def write_step(self, result: StepResult, seconds: float) -> None:
+        """The metrics line of a training step, under split `batch`."""
+        self.session.metrics.write(
+            {
+                **self._line("batch"),
+                "loss": result.loss,
+                "bits_per_byte": result.bits_per_byte,
+                **({"auxiliary": result.auxiliary} if result.auxiliary else {}),
+                "learning_rate": self.bench.optimizer.param_groups[0]["lr"],
+                "grad_norm": result.grad_norm,
+                "perf": {
+                    "seconds": round(seconds, 6),
+                    "tokens_per_second": round(result.tokens / seconds, 1),
+                },
+            }
+        )
+
+    def scores(self) -> dict[str, SplitScores]:
+        """How the model does now on the fixed training subset and on the validation lines."""
+        bench, dataset = self.bench, self.bench.dataset
+        splits = {"train": dataset.train, "val": dataset.val}
+        return {
+            name: score(
+                bench.model, dataset.tokenizer, split, self.eval_batches[name], bench.autocast
+            )
+            for name, split in splits.items()
+        }
+
+    def evaluate(self, reporter: Reporter) -> dict[str, SplitScores]:
+        """Score both splits, write their lines, and keep the model if it is the best so far."""
+        began = time.perf_counter()
+        scores = self.scores()
+        perf = {"seconds": round(time.perf_counter() - began, 6)}
+        perf["memory_mib"] = memory_mib(self.bench.device)
+        lines = {}
+        for name, split_scores in scores.items():
+            values = figures(split_scores)
+            if values is None:
+                raise Diverged(f"step {self.state.step}: the loss on {name} lines is not finite")
+            lines[name] = {**self._line(name), **values}
+        for line in lines.values():
+            self.session.metrics.write({**line, "perf": perf})
+        state, val = self.state, lines["val"]
+        mark = {key: val[key] for key in ("step", "loss", "bits_per_byte")}
+        state.first = state.first or mark
+        state.latest = mark
+        if state.best is None or mark["loss"] < state.best["loss"]:
+            state.best = mark
+            self.session.save(best=True)
+        speed = {"tokens_per_second": state.tokens / state.seconds} if state.seconds else {}
+        reporter.evaluation(lines, speed)
+        return scores
+
+    def sample(self, count: int) -> list[dict[str, Any]]:
+        """Unconditional samples from the model as it is; the same streams every time."""
+        bench, sampling = self.bench, self.config.sampling
+        continuations = generate(
+            bench.model,
+            bench.chain,
+            bench.dataset.tokenizer,
+            [[]] * count,
+            max_new_tokens=sampling.max_new_tokens,
+            seed=self.config.train.seed,
+            autocast=bench.autocast,
+        )
+        decode = bench.dataset.tokenizer.decode
+        return [
+            {"step": self.state.step, "row": c.row, "text": decode(c.tokens), "stopped": c.stopped}
+            for c in continuations
+        ]
+
+    def write_samples(self) -> None:
+        for sample in self.sample(SAMPLES):
+            self.session.samples.write(sample)

@@ -1,0 +1,191 @@
+"""A training as a run on disk: claimed, resumed, checkpointed, summed up."""
+
+from __future__ import annotations
+
+import json
+import math
+import resource
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tp_core.artifacts import open_plan
+from tp_core.checkpoint import load_last, save_checkpoint
+from tp_core.config.plan import Plan
+from tp_core.data.baselines import CharNgram
+from tp_core.errors import TpError
+from tp_core.interfaces.report import SplitScores
+from tp_core.jsonl import JsonlWriter, truncate
+from tp_core.provenance import collect
+from tp_core.runs import RunDir, claim_run, new_run_id, read_json, write_json
+from tp_core.tokenizer import Tokenizer
+from tp_core.training.bench import Bench, component_records, make_bench
+
+# Baselines are read off this many training lines at most: more would hardly move them.
+_BASELINE_LINES = 100_000
+
+
+@dataclass
+class State:
+    """How far a training is: all that a checkpoint holds beside tensors."""
+
+    step: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+    first: dict[str, Any] | None = None
+    latest: dict[str, Any] | None = None
+    best: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Session:
+    """One training and the directory it writes to."""
+
+    run: RunDir
+    bench: Bench
+    state: State
+    provenance: Mapping[str, Any]
+    metrics: JsonlWriter
+    samples: JsonlWriter
+
+    @property
+    def plan(self) -> Plan:
+        return self.bench.plan
+
+    def save(self, *, best: bool = False) -> None:
+        """Write `best_val.pt`, or `last.pt` with all that a resume needs."""
+        payload: dict[str, Any] = {
+            "model": self.bench.model.state_dict(),
+            "config": json.dumps(self.plan.config.as_data()),
+            "provenance": json.dumps(self.provenance),
+            "state": json.dumps(vars(self.state)),
+        }
+        if best:
+            save_checkpoint(self.run.best_val_path, payload)
+            return
+        self.metrics.flush_to_disk()
+        self.samples.flush_to_disk()
+        payload["optimizer"] = self.bench.optimizer.state_dict()
+        payload["metrics_offset"] = self.metrics.offset
+        payload["samples_offset"] = self.samples.offset
+        save_checkpoint(self.run.last_path, payload, keep=self.run.previous_path)
+
+    def summarise(self, status: str, **more: Any) -> dict[str, Any]:
+        """Write `summary.json`: how the training ended and what it reached."""
+        state = self.state
+        summary = {
+            "status": status,
+            "step": state.step,
+            "max_steps": self.plan.config.train.max_steps,
+            "tokens": state.tokens,
+            "parameters": sum(p.numel() for p in self.bench.model.parameters()),
+            "vocab_size": self.bench.dataset.tokenizer.vocab_size,
+            "first_val": state.first,
+            "last_val": state.latest,
+            "best_val": state.best,
+            **more,
+            "perf": {
+                "seconds": round(state.seconds, 3),
+                "tokens_per_second": round(state.tokens / max(state.seconds, 1e-9), 1),
+                "memory_mib": memory_mib(self.bench.device),
+            },
+        }
+        write_json(self.run.summary_path, summary)
+        return summary
+
+    def close(self) -> None:
+        self.metrics.close()
+        self.samples.close()
+
+
+def start(plan: Plan, runs_dir: Path, run_id: str | None) -> Session:
+    """A new run. Whatever can be wrong with its input is found before anything is written."""
+    bench = make_bench(plan)
+    now = datetime.now(timezone.utc)
+    run = claim_run(runs_dir, run_id or new_run_id(now))
+    dataset = bench.dataset
+    provenance = collect(
+        component_records(plan),
+        {
+            "path": str(Path(plan.config.data.path).resolve()),
+            "sha256": dataset.sha256,
+            "lines": dataset.counts.lines,
+            "blank": dataset.counts.blank,
+            "duplicates": dataset.counts.duplicates,
+            "used": dict(dataset.counts.used),
+            "overlong": dict(dataset.counts.overlong),
+        },
+        torch_threads=torch.get_num_threads(),
+    )
+    run.tokenizer_path.write_bytes(dataset.tokenizer.model_bytes)
+    write_json(run.provenance_path, provenance)
+    write_json(run.config_path, plan.config.as_data())
+    return _open(run, bench, State(), provenance)
+
+
+def resume(run: RunDir) -> Session:
+    """An interrupted run, at its last checkpoint; files written since are cut back to it."""
+    plan = open_plan(run)
+    provenance = read_json(run.provenance_path)
+    has_checkpoint = run.last_path.exists() or run.previous_path.exists()
+    payload = load_last(run)[0] if has_checkpoint else None
+    state = State(**json.loads(payload["state"])) if payload else State()
+    if state.step >= plan.config.train.max_steps and run.summary_path.exists():
+        raise TpError(f"run '{run.id}' is complete at step {state.step}: nothing to resume")
+    bench = make_bench(plan, Tokenizer.load(run.tokenizer_path))
+    if bench.dataset.sha256 != provenance["data"]["sha256"]:
+        raise TpError(
+            f"{plan.config.data.path} has changed since run '{run.id}' began: "
+            "restore it, or start a new run"
+        )
+    if payload:
+        try:
+            bench.model.load_state_dict(payload["model"])
+            bench.optimizer.load_state_dict(payload["optimizer"])
+        except (KeyError, ValueError, RuntimeError) as error:
+            raise TpError(
+                f"the checkpoint of run '{run.id}' doesn't fit its components as installed now: "
+                f"{str(error).splitlines()[0]}"
+            ) from error
+    for path, key in ((run.metrics_path, "metrics_offset"), (run.samples_path, "samples_offset")):
+        if path.exists() or payload:
+            truncate(path, payload[key] if payload else 0)
+    run.summary_path.unlink(missing_ok=True)
+    return _open(run, bench, state, provenance)
+
+
+def _open(run: RunDir, bench: Bench, state: State, provenance: Mapping[str, Any]) -> Session:
+    metrics, samples = JsonlWriter(run.metrics_path), JsonlWriter(run.samples_path)
+    return Session(run, bench, state, provenance, metrics, samples)
+
+
+def baselines(bench: Bench) -> dict[str, Any]:
+    """Bits per byte of two character models on the same split, so that the figure means something."""
+    train = bench.dataset.train
+    lines = [train.text(i) for i in range(min(len(train), _BASELINE_LINES))]
+    held_out = bench.dataset.val.texts()
+    return {
+        name: {"val_bits_per_byte": CharNgram(order).fit(lines).bits_per_byte(held_out)}
+        for name, order in (("character_unigram", 1), ("character_5gram", 5))
+    }
+
+
+def figures(scores: SplitScores) -> dict[str, float] | None:
+    """Loss and bits per byte of scored lines; None where they are not finite."""
+    loss, bits = scores.loss, scores.bits_per_byte
+    if loss is None or bits is None or not math.isfinite(loss):
+        return None
+    return {"loss": loss, "bits_per_byte": bits}
+
+
+def memory_mib(device: torch.device) -> float:
+    """The most memory this process held, on the GPU where it trains on one."""
+    if device.type == "cuda":
+        return round(torch.cuda.max_memory_allocated(device) / 2**20, 1)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)
