@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+import sentencepiece
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -71,9 +72,11 @@ def test_any_text_round_trips(trained: Tokenizer, line: str) -> None:
 
 
 def test_every_code_point_round_trips(trained: Tokenizer) -> None:
-    points = [p for p in range(0, 0x110000, 7) if not 0xD800 <= p < 0xE000 and p != 0x2581]
-    points += [*range(0x2581), *range(0x2582, 0x2600)]
-    assert_round_trips(trained, [f"a{chr(point)} b" for point in points])
+    # Many to a line; all of the lower ones, where scripts and controls are, and some of the rest.
+    points = [*range(0x3000), *range(0x3000, 0x110000, 7)]
+    text = [chr(point) for point in points if not 0xD800 <= point < 0xE000 and point != 0x2581]
+    lines = [f"a{' b'.join(text[start : start + 64])}" for start in range(0, len(text), 64)]
+    assert [trained.decode(ids) for ids in trained.encode_many(lines)] == lines
 
 
 @pytest.mark.parametrize("model_type", MODEL_TYPES)
@@ -103,7 +106,7 @@ def test_the_vocabulary_is_used(trained: Tokenizer) -> None:
 
 
 @pytest.mark.parametrize("model_type", MODEL_TYPES)
-def test_training_is_the_same_in_another_process(model_type: str, trained: Tokenizer) -> None:
+def test_training_is_the_same_in_another_process(model_type: str) -> None:
     code = (
         "import hashlib, sys; from tp_core.tokenizer import Tokenizer\n"
         "lines = open(sys.argv[1], encoding='utf-8').read().split('\\n')[:400]\n"
@@ -173,7 +176,7 @@ def test_trainer_errors_are_readable(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(**arguments: object) -> None:
         raise RuntimeError("INTERNAL: src/some.cc(1) [it broke]")
 
-    monkeypatch.setattr(module.sentencepiece.SentencePieceTrainer, "train", fail)
+    monkeypatch.setattr(sentencepiece.SentencePieceTrainer, "train", fail)
     with pytest.raises(TpError, match=r"^training the bpe tokenizer failed .*it broke"):
         train(PHRASES)
 
@@ -213,7 +216,7 @@ def test_what_is_no_model(tmp_path: Path, content: bytes) -> None:
 
 def test_a_foreign_model(tmp_path: Path) -> None:
     prefix = tmp_path / "foreign"
-    module.sentencepiece.SentencePieceTrainer.train(
+    sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(PHRASES),
         model_prefix=str(prefix),
         vocab_size=200,

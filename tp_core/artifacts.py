@@ -15,7 +15,7 @@ from tp_core.model import Decoder
 from tp_core.plugins import Catalogue
 from tp_core.runs import RunDir, read_json
 from tp_core.tokenizer import Tokenizer
-from tp_core.training.device import Autocast, autocast_for, pick_device
+from tp_core.device import Autocast, autocast_for, pick_device
 
 Checkpoint = Literal["best_val", "last"]
 

@@ -99,7 +99,8 @@ def discover() -> list[Plugin]:
     """
     found: dict[tuple[str, str], Plugin] = {}
     for entry in importlib.metadata.entry_points(group=GROUP):
-        if entry.dist is None:
+        # Without name or version it is what an interrupted uninstall left.
+        if entry.dist is None or not all(k in entry.dist.metadata for k in ("Name", "Version")):
             continue
         plugin = Plugin(
             canonicalize_name(entry.dist.name), entry.dist.version, entry.name, entry.value
@@ -140,8 +141,9 @@ def _stage(plugin: Plugin, module: Any) -> Iterator[Registered]:
     taken: set[tuple[str, str]] = set()
     empty = True
     for kind, hook in zip(hookspecs.KINDS, hooks, strict=True):
-        for components in getattr(manager.hook, hook)():
-            for component in _checked(hook, components):
+        # Called one by one: pluggy's own call leaves out a None, which a missing `return` gives.
+        for implementation in getattr(manager.hook, hook).get_hookimpls():
+            for component in _checked(hook, implementation.function()):
                 registered = Registered(kind, component, plugin)
                 if component.needs and kind != "positional_encoding":
                     raise BrokenPlugin(
@@ -159,7 +161,7 @@ def _stage(plugin: Plugin, module: Any) -> Iterator[Registered]:
 
 
 def _checked(hook: str, components: Any) -> Iterable[Component]:
-    if isinstance(components, Component) or not isinstance(components, Iterable):
+    if isinstance(components, (Component, str)) or not isinstance(components, Iterable):
         raise BrokenPlugin(f"{hook} returned {components!r:.60}, not a list of Component")
     for component in components:
         if not isinstance(component, Component):
@@ -174,11 +176,19 @@ def _describe(fault: BaseException, plugin: Plugin) -> str:
         message = f"called sys.exit({fault.code!r})"
     if isinstance(fault, SyntaxError):
         return message
-    frames = [f for f in traceback.extract_tb(fault.__traceback__) if "importlib" not in f.filename]
-    own = [f for f in frames if f.filename != __file__ and "pluggy" not in f.filename]
+    package = _package(plugin.value)
+    own = [
+        (frame.f_code.co_filename, line)
+        for frame, line in traceback.walk_tb(fault.__traceback__)
+        if _package(str(frame.f_globals.get("__name__", ""))) == package
+    ]
     if own:
-        message += f" ({own[-1].filename}:{own[-1].lineno})"
-    return message if own else f"can't import '{plugin.value}': {message}"
+        return f"{message} ({own[-1][0]}:{own[-1][1]})"
+    return f"can't load '{plugin.value}': {message}"
+
+
+def _package(module: str) -> str:
+    return module.partition(":")[0].partition(".")[0]
 
 
 def classify(loaded: Iterable[Loaded]) -> list[Loaded]:
@@ -305,7 +315,7 @@ class Catalogue:
     def rows(self, kind: str | None = None) -> list[Row]:
         """What `tp plugins list` shows; broken and disabled plugins stand at the end."""
         found = [c for one in self.everything for c in one.components]
-        bare = Counter((c.kind, c.component.name) for c in found)
+        bare = Counter((c.kind, name) for c in found for name in c.names)
         builtin = {(c.kind, name) for c in found if c.plugin.builtin for name in c.names}
         rows = []
         by_kind: dict[str, list[Registered]] = defaultdict(list)

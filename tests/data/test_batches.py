@@ -14,7 +14,7 @@ BOS, EOS, PAD = 1, 2, 0
 
 
 def make(rows: list[list[int]], ends: list[bool] | None = None) -> TokenizedSplit:
-    """A split whose line i has the tokens `rows[i]`, and as text the characters with those codes."""
+    """A split whose line i has the tokens `rows[i]`, and as text the characters so numbered."""
     texts = ["".join(map(chr, row)).encode() for row in rows]
     closed = np.array([True] * len(rows) if ends is None else ends, np.bool_)
     return TokenizedSplit(
@@ -185,14 +185,8 @@ def test_evaluation_chooses_by_text() -> None:
     assert again == chosen
 
     # The same lines elsewhere in a larger file: what is chosen is chosen again, or crowded out.
-    rows = [
-        split.tokens[a:b].tolist() for a, b in zip(split.offsets, split.offsets[1:], strict=False)
-    ]
-    other = random_split(50, seed=1)
-    more = [
-        other.tokens[a:b].tolist() for a, b in zip(other.offsets, other.offsets[1:], strict=False)
-    ]
-    grown = make([*more, *reversed(rows)])
+    texts = [*random_split(50, seed=1).texts(), *reversed(split.texts())]
+    grown = make([[ord(character) for character in text] for text in texts])
     later = {grown.text(line) for batch in eval_batches(grown, 7, 50) for line in batch}
     assert len(later) == 50
     assert len(chosen & later) > 35

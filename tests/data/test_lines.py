@@ -179,9 +179,7 @@ def test_the_split_does_not_drift() -> None:
         "0xaa3332989f383000",
         "0x646cfa376817cab8",
     ]
-    assert (
-        phrase_hashes([b"one", "zwei".encode(), "漢".encode()], 12345).tolist() == places.tolist()
-    )
+    assert phrase_hashes([b"one", b"zwei", "漢".encode()], 12345).tolist() == places.tolist()
     parts = split_lines(phrases(60), val_fraction=0.1, test_fraction=0.1, split_seed=3)
     assert parts.val.tolist() == [2, 8, 30, 52, 59]
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -36,15 +36,14 @@ def list_(runs_dir: Path, as_json: bool) -> None:
     """List every run, oldest first.
 
     Loss is the best on validation, in nats per token; bits/byte belongs to the same evaluation.
+    An id that tp gave says when the run began, in UTC; `tp runs show` says it for the others.
     """
     runs = list_runs(runs_dir)
     if as_json:
         emit_json({"runs": [_as_data(run) for run in runs]})
     elif runs:
         numbers = ("step", "loss", "bits/byte", "parameters")
-        emit_table(
-            ("id", "status", *numbers, "created"), [_row(run) for run in runs], right=numbers
-        )
+        emit_table(("id", "status", *numbers), [_row(run) for run in runs], right=numbers)
     else:
         note(f"no runs in '{runs_dir}': `tp train --config FILE` makes one")
 
@@ -77,19 +76,24 @@ def show(id_: str, runs_dir: Path, as_json: bool) -> None:
         facts = {"path": str(run.path), **_as_data(summary), "checkpoints": checkpoints}
         emit_json({"run": facts, **files})
         return
-    sections = [
-        _head(run, summary),
-        _config_lines(files["config"] or {}),
-        _pairs(files["summary"] or {}),
-        _provenance_lines(files["provenance"] or {}),
-        [f"{name}  {_size(size)}" for name, size in sizes.items()],
+    provenance = dict(files["provenance"] or {})
+    components = _component_lines(provenance.pop("components", None))
+    sections = {
+        "": _head(run, summary),
+        "config": _config_lines(files["config"] or {}),
+        "summary": list(_figures(files["summary"] or {})),
+        "components": components,
+        "provenance": list(_figures(provenance)),
+        "checkpoints": [
+            f"{name}: {_short(size, (' B', ' kB', ' MB', ' GB'))}" for name, size in sizes.items()
+        ],
+    }
+    paragraphs = [
+        "\n".join([title, *(f"  {one_line(line)}" for line in lines)] if title else lines)
+        for title, lines in sections.items()
+        if lines
     ]
-    titles = ("", "config", "summary", "provenance", "checkpoints")
-    text = []
-    for title, lines in zip(titles, sections, strict=True):
-        if lines:
-            text += [f"\n{title}" if title else "", *(f"  {one_line(line)}" for line in lines)]
-    emit("\n".join(text[1:]))
+    emit("\n\n".join(paragraphs))
 
 
 def _as_data(run: RunSummary) -> dict[str, Any]:
@@ -103,8 +107,7 @@ def _row(run: RunSummary) -> tuple[str, ...]:
         _steps(run),
         _figure(run.best_val_loss),
         _figure(run.best_val_bits_per_byte),
-        "" if run.parameters is None else f"{run.parameters:,}",
-        _time(run.created),
+        "" if run.parameters is None else _short(run.parameters, ("", "k", "M", "G")),
     )
 
 
@@ -116,16 +119,12 @@ def _figure(value: float | None) -> str:
     return "" if value is None else f"{value:.4f}"
 
 
-def _time(moment: datetime) -> str:
-    return f"{moment.astimezone():%Y-%m-%d %H:%M}"
-
-
-def _size(count: int) -> str:
-    size, units = float(count), ["B", "kB", "MB", "GB"]
-    while size >= 999.5 and len(units) > 1:
-        size /= 1000
-        units.pop(0)
-    return f"{size:.3g} {units[0]}"
+def _short(count: int, units: Sequence[str]) -> str:
+    """Three digits and a unit: `28.7k`."""
+    size, index = float(count), 0
+    while size >= 999.5 and index + 1 < len(units):
+        size, index = size / 1000, index + 1
+    return f"{size:.3g}{units[index]}"
 
 
 def _head(run: RunDir, summary: RunSummary) -> list[str]:
@@ -135,7 +134,7 @@ def _head(run: RunDir, summary: RunSummary) -> list[str]:
             f"best validation loss {_figure(summary.best_val_loss)}"
             f" ({_figure(summary.best_val_bits_per_byte) or '?'} bits/byte)"
         )
-    return [*lines, f"in {run.path}, since {_time(summary.created)}"]
+    return [*lines, f"in {run.path}, since {summary.created.astimezone():%Y-%m-%d %H:%M}"]
 
 
 def _config_lines(config: Mapping[str, Any]) -> list[str]:
@@ -156,30 +155,29 @@ def _brief(value: Any) -> str:
         return str(value["name"]) if "name" in value else "{" + " ".join(inner) + "}"
     if isinstance(value, list):
         return ",".join(map(_brief, value))
+    if value is None:
+        return "null"
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _pairs(data: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """Every figure of a nested object, as `outer.inner = value`."""
+def _figures(node: Any, name: str = "") -> Iterator[str]:
+    """Everything in nested plain data, a line each: `outer.inner = value`."""
+    if isinstance(node, Mapping):
+        for key, value in node.items():
+            yield from _figures(value, f"{name}.{key}" if name else str(key))
+    elif name == "command" and isinstance(node, list):
+        yield f"{name} = {shlex.join(map(str, node))}"
+    elif isinstance(node, list):
+        for index, value in enumerate(node):
+            yield from _figures(value, f"{name}.{index}")
+    else:
+        yield f"{name} = {f'{node:.6g}' if isinstance(node, float) else _brief(node)}"
 
-    def walk(node: Any, name: str) -> Iterator[str]:
-        if isinstance(node, Mapping) and node:
-            for key, value in node.items():
-                yield from walk(value, f"{name}.{key}" if name else str(key))
-        else:
-            yield f"{name} = {node:.6g}" if isinstance(node, float) else f"{name} = {node}"
 
-    return list(walk(data, prefix)) if data else []
-
-
-def _provenance_lines(provenance: Mapping[str, Any]) -> list[str]:
-    components = provenance.get("components")
-    plain = {key: value for key, value in provenance.items() if key != "components"}
-    lines = _pairs(plain)
-    for one in components if isinstance(components, list) else ():
-        if isinstance(one, Mapping):
-            kind, name, distribution, version = (
-                str(one.get(key, "?")) for key in ("kind", "name", "distribution", "version")
-            )
-            lines.append(f"{kind} {name} from {distribution} {version}")
-    return lines
+def _component_lines(components: object) -> list[str]:
+    return [
+        f"{one.get('kind', '?')}: {one.get('name', '?')}, "
+        f"from {one.get('distribution', '?')} {one.get('version', '?')}"
+        for one in (components if isinstance(components, list) else ())
+        if isinstance(one, Mapping)
+    ]

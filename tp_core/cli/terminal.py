@@ -22,6 +22,7 @@ SCHEMA_VERSION = 1
 
 # C0 except newline and tab, DEL, C1, and the marks that reverse the order text is shown in.
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+_BREAK = re.compile(r"[ \t]*[\n\t]\s*")
 # A column of text narrower than this is no longer read.
 _LEAST_WIDTH = 20
 _STYLES = {
@@ -44,8 +45,8 @@ def clean(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """`text` cleaned, and on one line."""
-    return clean(" ".join(text.split()))
+    """`text` cleaned, and on one line; spaces within it stay."""
+    return _BREAK.sub(" ", clean(text))
 
 
 def note(text: str) -> None:

@@ -17,7 +17,7 @@ from tp_core.model import Decoder
 from tp_core.provenance import ComponentRecord, direct_url, source_sha256
 from tp_core.sampling import SamplerChain
 from tp_core.tokenizer import Tokenizer
-from tp_core.training.device import Autocast, autocast_for, make_deterministic, pick_device
+from tp_core.device import Autocast, autocast_for, make_deterministic, pick_device
 
 
 @dataclass(frozen=True, eq=False)

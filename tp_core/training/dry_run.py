@@ -16,7 +16,7 @@ from tp_core.interfaces.roles import ParameterInfo
 from tp_core.interfaces.sequence import SequenceInfo
 from tp_core.model import Decoder
 from tp_core.training.bench import open_dataset
-from tp_core.training.device import pick_device
+from tp_core.device import pick_device
 
 _SAMPLED_STEPS = 20
 

@@ -15,7 +15,7 @@ from tp_core.interfaces.report import SplitScores
 from tp_core.interfaces.sequence import SequenceInfo
 from tp_core.model import Decoder
 from tp_core.tokenizer import Tokenizer
-from tp_core.training.device import Autocast
+from tp_core.device import Autocast
 
 
 @torch.no_grad()

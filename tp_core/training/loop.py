@@ -21,7 +21,7 @@ from tp_core.generation import generate
 from tp_core.interfaces.build import component_error
 from tp_core.interfaces.report import ReportView, SplitScores
 from tp_core.interfaces.sequence import SequenceInfo
-from tp_core.training.device import seed_slice
+from tp_core.device import seed_slice
 from tp_core.training.evaluate import score
 from tp_core.training.interrupts import Interrupts
 from tp_core.training.progress import Reporter
