@@ -249,18 +249,16 @@ class Catalogue:
         distribution, _, bare = name.rpartition(":")
         if distribution:
             return self._find_qualified(kind, canonicalize_name(distribution), bare)
-        for source in (self.load_distribution(OWN), self.everything):
-            matches = [c for c in _of_kind(source, kind) if bare in c.names]
-            if len(matches) == 1:
-                return matches[0]
-            if matches:
-                builtin = [c for c in matches if c.plugin.builtin]
-                if builtin:
-                    return builtin[0]
-                choices = " or ".join(f"'{c.qualified}'" for c in matches)
-                raise UnknownComponent(
-                    f"{kind} '{bare}' is brought by several distributions; write {choices}"
-                )
+        matches = _named(self.load_distribution(OWN), kind, bare)
+        # Nobody else's code runs for a name that is built in.
+        matches = matches or _named(self.everything, kind, bare)
+        if len(matches) == 1:
+            return matches[0]
+        if matches:
+            choices = " or ".join(f"'{c.qualified}'" for c in matches)
+            raise UnknownComponent(
+                f"{kind} '{bare}' is brought by several distributions; write {choices}"
+            )
         raise UnknownComponent(self._unknown(kind, bare, self.everything))
 
     def _find_qualified(self, kind: str, distribution: str, bare: str) -> Registered:
@@ -273,9 +271,8 @@ class Catalogue:
                 f"Install it: pip install {distribution}"
             )
         source = self.load_distribution(distribution)
-        for registered in _of_kind(source, kind):
-            if bare in registered.names:
-                return registered
+        for registered in _named(source, kind, bare):
+            return registered
         raise UnknownComponent(self._unknown(kind, bare, source, f" in '{distribution}'"))
 
     def loaded(self, kind: str) -> list[Registered]:
@@ -341,6 +338,10 @@ def _row(plugin: Plugin, status: str, summary: str, kind: str = "", name: str = 
 
 def _of_kind(source: Iterable[Loaded], kind: str) -> list[Registered]:
     return [c for one in source for c in one.components if c.kind == kind]
+
+
+def _named(source: Iterable[Loaded], kind: str, name: str) -> list[Registered]:
+    return [c for c in _of_kind(source, kind) if name in c.names]
 
 
 def _article(kind: str) -> str:

@@ -115,29 +115,45 @@ def _draw(
     columns: Sequence[str], rows: list[list[str]], right: frozenset[str], sections: str
 ) -> None:
     from rich.console import Console
+    from rich.padding import Padding
     from rich.table import Table
     from rich.text import Text
 
     console = Console(highlight=False)
-    skip, indent = (1, "  ") if sections else (0, "")
+    skip, indent = (1, 2) if sections else (0, 0)
     # The same widths in every section; the last column takes what is left.
     widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
-    fixed = sum(width + 2 for width in widths[skip:-1]) + len(indent)
+    fixed = indent + sum(width + 2 for width in widths[skip:-1])
     if console.width < fixed + min(widths[-1], _LEAST_WIDTH):
-        emit(_aligned([columns, *rows]))  # the terminal's own wrapping loses nothing
+        emit(_stacked(columns, rows, widths, sections))
         return
     for heading, group in groupby(rows, key=lambda row: row[0] if sections else ""):
         if sections:
             console.print(Text(heading or sections, style="bold"))
         table = Table(box=None, show_header=not sections, padding=(0, 2, 0, 0), pad_edge=False)
-        for i, (name, width) in list(enumerate(zip(columns, widths, strict=True)))[skip:]:
+        for name, width in list(zip(columns, widths, strict=True))[skip:]:
             table.add_column(
                 Text(name),
                 justify="right" if name in right else "left",
-                width=None if name == columns[-1] else width + len(indent) * (i == skip),
+                width=None if name == columns[-1] else width,
                 overflow="fold",
             )
         for row in group:
-            cells = [Text(cell, style=_STYLES.get(cell, "")) for cell in row[skip:]]
-            table.add_row(Text(indent).append(cells[0]), *cells[1:])
-        console.print(table)
+            table.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in row[skip:]))
+        console.print(Padding(table, (0, 0, 0, indent)))
+
+
+def _stacked(
+    columns: Sequence[str], rows: list[list[str]], widths: Sequence[int], sections: str
+) -> str:
+    """A table for a narrow terminal, which wraps what is too long: the last column stands below."""
+    if not sections:
+        return _aligned([columns, *rows])
+    lines = []
+    for heading, group in groupby(rows, key=lambda row: row[0]):
+        lines.append(heading or sections)
+        for row in group:
+            cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+            lines.append("  " + "  ".join(cells[1:-1]).rstrip())
+            lines += [f"    {row[-1]}"] if row[-1] else []
+    return "\n".join(lines)

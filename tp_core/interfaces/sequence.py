@@ -28,7 +28,7 @@ class SequenceInfo:
     documents: Tensor
     valid: Tensor
     plain: bool = False
-    shared: dict[str, Any] = field(default_factory=dict)
+    shared: dict[Any, Any] = field(default_factory=dict)
     losses: dict[str, Tensor] = field(default_factory=dict)
 
     @classmethod

@@ -20,6 +20,21 @@ class SoftmaxOptions(Options):
     qk_norm: Spec[Literal["norm"]] | None = Field(
         None, description="norm over head_dim on queries and keys", examples=["rmsnorm"]
     )
+    softcap: float | None = Field(
+        None,
+        gt=0,
+        description="logits are squashed to ±softcap by tanh; null is off",
+        examples=[1.0],
+    )
+    sink: bool = Field(False, description="learn per head the logit of a key without value")
+    gate: bool = Field(False, description="sigmoid gate on the heads' output, from the input")
+    value_residual: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="share of the first layer's values in each later layer's; null is off",
+        examples=[0.5],
+    )
     bias: bool = Field(False, description="add a bias in all four projections")
     dropout: float = Field(
         0.0, ge=0, lt=1, description="on attention weights, in training", examples=[0.5]
@@ -28,19 +43,67 @@ class SoftmaxOptions(Options):
     def problems(self, dims: Dims) -> Iterable[str]:
         if self.n_kv_heads and dims.n_heads % self.n_kv_heads:
             yield f"n_heads = {dims.n_heads} is not divisible by n_kv_heads = {self.n_kv_heads}"
+        if self.value_residual and dims.n_layers < 2:
+            yield "value_residual mixes in the first layer's values, so n_layers must be at least 2"
 
     def offers(self, dims: Dims) -> Mapping[str, Mapping[str, int]]:
         return {"embed": {}, "rotate": {}, "bias": {}, "score": {}}
 
 
+class LinearOptions(Options):
+    decay: Literal["none", "fixed", "learned"] = Field(
+        "fixed", description="how heads forget: not, at RetNet's paces, or at learned ones"
+    )
+
+    def offers(self, dims: Dims) -> Mapping[str, Mapping[str, int]]:
+        return {"embed": {}, "rotate": {}}
+
+
+class MlaOptions(Options):
+    latent: int | None = Field(
+        None, ge=1, description="width of what is cached; null is 4 · head_dim", examples=[3]
+    )
+    d_rope: int | None = Field(
+        None, ge=1, description="width of the rotated key; null is head_dim / 2", examples=[2]
+    )
+    latent_norm: Spec[Literal["norm"]] | None = Field(
+        None, description="norm over the latent", examples=["rmsnorm"]
+    )
+
+    def latent_width(self, head_dim: int) -> int:
+        return self.latent or 4 * head_dim
+
+    def rope_width(self, head_dim: int) -> int:
+        return self.d_rope or max(1, head_dim // 2)
+
+    def offers(self, dims: Dims) -> Mapping[str, Mapping[str, int]]:
+        rotated = {"head_dim": self.rope_width(dims.head_dim)}
+        return {"embed": {}, "rotate": rotated, "bias": {}, "score": {}}
+
+
 @hookimpl
 def tp_attentions() -> list[Component]:
+    here = "tp_plugins.attentions"
     return [
         Component(
             name="softmax",
-            target="tp_plugins.attentions.softmax:Softmax",
+            target=f"{here}.softmax:Softmax",
             options=SoftmaxOptions,
             summary="Scaled dot-product attention: multi-head, grouped-query or multi-query",
             paper="Vaswani et al. 2017, arXiv:1706.03762; Ainslie et al. 2023, arXiv:2305.13245",
+        ),
+        Component(
+            name="linear",
+            target=f"{here}.linear:Linear",
+            options=LinearOptions,
+            summary="Kernel attention with decay: a matrix per head in place of a cache",
+            paper="Katharopoulos et al. 2020, arXiv:2006.16236; Sun et al. 2023, arXiv:2307.08621",
+        ),
+        Component(
+            name="mla",
+            target=f"{here}.mla:Mla",
+            options=MlaOptions,
+            summary="Multi-head latent attention: heads read one small latent per token",
+            paper="DeepSeek-AI 2024, arXiv:2405.04434",
         ),
     ]

@@ -4,9 +4,16 @@
 
 With H query heads and n_kv_heads key and value heads, each of these serves H / n_kv_heads queries:
 multi-head (all), grouped-query (Ainslie et al. 2023, arXiv:2305.13245), multi-query (1, Shazeer
-2019, arXiv:1911.02150). `window` limits each query to the last keys (Beltagy et al. 2020,
-arXiv:2004.05150); `qk_norm` normalises queries and keys per head, before they are rotated (Henry et
-al. 2020, arXiv:2010.04245, with any norm in place of L2).
+2019, arXiv:1911.02150). What else may vary:
+
+- `window` limits each query to the last keys (Beltagy et al. 2020, arXiv:2004.05150);
+- `qk_norm` normalises queries and keys per head, before they are rotated (Henry et al. 2020,
+  arXiv:2010.04245, with any norm in place of L2);
+- `softcap` squashes logits to c·tanh(logit / c) (Gemma 2, arXiv:2408.00118, section 2);
+- `sink` gives each head a learned logit without a value, so that it may attend to nothing (OpenAI
+  2025, gpt-oss, arXiv:2508.10925; after Xiao et al. 2023, arXiv:2309.17453);
+- `gate` multiplies the heads' output by σ(x·Wg) (Qiu et al. 2025, arXiv:2505.06708);
+- `value_residual` λ mixes values as λ·v_first + (1 − λ)·v (Zhou et al. 2024, arXiv:2410.17897).
 """
 
 from __future__ import annotations
@@ -35,6 +42,8 @@ class Softmax(nn.Module):
         if options.qk_norm:
             self.q_norm = ctx.make(options.qk_norm, dim=ctx.head_dim)
             self.k_norm = ctx.make(options.qk_norm, dim=ctx.head_dim)
+        self.sink = nn.Parameter(torch.zeros(ctx.n_heads)) if options.sink else None
+        self.gate = ctx.linear(ctx.dim, d_q, bias=options.bias) if options.gate else None
         self.positions = ctx.positions()
         self.cache = KVCache(window=options.window)
 
@@ -55,6 +64,10 @@ class Softmax(nn.Module):
         v = self.v(x).unflatten(-1, (-1, self.head_dim))
         if self.q_norm is not None and self.k_norm is not None:
             q, k = self.q_norm(q), self.k_norm(k)
+        if self.options.value_residual is not None:
+            # Layers may differ in heads: values are only mixed with those of the same shape.
+            first = seq.shared.setdefault(("first value", tuple(v.shape)), v)
+            v = v + self.options.value_residual * (first - v)
         q = self.positions.rotate(q.transpose(1, 2), seq.token_positions, "q")
         k = self.positions.rotate(k.transpose(1, 2), seq.token_positions, "k").transpose(1, 2)
         features = self.positions.features(x, seq, part(state, "positions"))
@@ -65,7 +78,12 @@ class Softmax(nn.Module):
             seq,
             self.positions,
             window=self.options.window,
+            softcap=self.options.softcap,
+            sink=self.sink,
             dropout=self.options.dropout if self.training else 0.0,
             features=features.get("features"),
         )
-        return self.out(y.transpose(1, 2).flatten(-2)), state
+        y = y.transpose(1, 2).flatten(-2)
+        if self.gate is not None:
+            y = y * torch.sigmoid(self.gate(x))
+        return self.out(y), state

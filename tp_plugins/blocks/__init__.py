@@ -14,4 +14,10 @@ def tp_blocks() -> list[Component]:
             summary="Normalise what enters each sublayer; the residual stream stays bare",
             paper="Xiong et al. 2020, arXiv:2002.04745",
         ),
+        Component(
+            name="sandwich",
+            target="tp_plugins.blocks.sandwich:Sandwich",
+            summary="Normalise what enters each sublayer and what leaves it",
+            paper="Ding et al. 2021, arXiv:2105.13290",
+        ),
     ]

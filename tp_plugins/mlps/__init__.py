@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from pydantic import Field
 
-from tp_core import Component, Options, hookimpl
+from tp_core import Component, Dims, Options, hookimpl
 
 
 class GeluOptions(Options):
@@ -17,6 +19,24 @@ class SwigluOptions(Options):
         8 / 3, gt=0, description="hidden width / d_model, per branch", examples=[2.0]
     )
     bias: bool = Field(False, description="add a bias in all three projections")
+
+
+class MoeOptions(Options):
+    n_experts: int = Field(4, ge=2, description="MLPs to choose from", examples=[3])
+    top_k: int = Field(2, ge=1, description="MLPs that compute each token", examples=[1])
+    expansion: float = Field(
+        2.0, gt=0, description="hidden width / d_model of one expert", examples=[1.0]
+    )
+    loss_weight: float | None = Field(
+        0.01, gt=0, description="weight of the balance loss; null is off", examples=[0.1]
+    )
+    bias_rate: float | None = Field(
+        None, gt=0, description="step of the balance bias; null is off", examples=[0.1]
+    )
+
+    def problems(self, dims: Dims) -> Iterable[str]:
+        if self.top_k > self.n_experts:
+            yield f"top_k = {self.top_k} is more than n_experts = {self.n_experts}"
 
 
 @hookimpl
@@ -35,5 +55,12 @@ def tp_mlps() -> list[Component]:
             options=SwigluOptions,
             summary="A SiLU branch gates a linear one",
             paper="Shazeer 2020, arXiv:2002.05202",
+        ),
+        Component(
+            name="moe",
+            target="tp_plugins.mlps.moe:Moe",
+            options=MoeOptions,
+            summary="Each token is computed by the few of many MLPs its router prefers",
+            paper="Fedus et al. 2021, arXiv:2101.03961; Wang et al. 2024, arXiv:2408.15664",
         ),
     ]

@@ -27,6 +27,12 @@ class TopPOptions(Options):
     )
 
 
+class RepetitionPenaltyOptions(Options):
+    penalty: float = Field(
+        1.2, gt=0, description="above 1 discourages tokens that occurred; 1 is off", examples=[3.0]
+    )
+
+
 @hookimpl
 def tp_samplers() -> list[Component]:
     here = "tp_plugins.samplers"
@@ -56,5 +62,12 @@ def tp_samplers() -> list[Component]:
             options=TopPOptions,
             summary="Only the most likely tokens that together reach mass p stay",
             paper="Holtzman et al. 2019, arXiv:1904.09751",
+        ),
+        Component(
+            name="repetition_penalty",
+            target=f"{here}.repetition_penalty:RepetitionPenalty",
+            options=RepetitionPenaltyOptions,
+            summary="Tokens that already stand in the text become less likely",
+            paper="Keskar et al. 2019, arXiv:1909.05858",
         ),
     ]

@@ -1,0 +1,8 @@
+"""One of two distributions that bring a norm of the same name."""
+
+from tp_core import Component, hookimpl
+
+
+@hookimpl
+def tp_norms():
+    return [Component(name="wave", target="tp_beta:Wave", summary="by beta")]

@@ -1,0 +1,8 @@
+"""Imports well and fails when asked."""
+
+from tp_core import hookimpl
+
+
+@hookimpl
+def tp_norms():
+    raise ValueError("first line\n  second line")

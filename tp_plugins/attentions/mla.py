@@ -1,0 +1,86 @@
+"""Multi-head latent attention (DeepSeek-AI 2024, DeepSeek-V2, arXiv:2405.04434, section 2.1).
+
+    c_t = norm(W_DKV·x_t)                      what is cached: `latent` numbers
+    k_t = [W_UK·c_t ; rotate(W_KR·x_t)]        the rotated part, d_rope wide, is one for all heads
+    q_t = [W_Q·x_t ; rotate(W_QR·x_t)],   v_t = W_UV·c_t
+
+W_UK meets the query and W_UV the output, so neither keys nor values are ever formed: (W_UK·c)·q is
+c·(W_UKᵀ·q). Every head then looks at the same latents, as in multi-query attention.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import torch
+from torch import Tensor, nn
+
+from tp_core.interfaces import BuildContext, KVCache, SequenceInfo, State, attend, part
+from tp_plugins.attentions import MlaOptions
+
+
+class Mla(nn.Module):
+    """Caches `latent` + `d_rope` numbers per token, whatever the number of heads."""
+
+    def __init__(self, options: MlaOptions, ctx: BuildContext) -> None:
+        super().__init__()
+        self.n_heads, self.head_dim = ctx.n_heads, ctx.head_dim
+        self.latent = options.latent_width(ctx.head_dim)
+        self.d_rope = options.rope_width(ctx.head_dim)
+        width = ctx.n_heads * ctx.head_dim
+        self.down = ctx.linear(ctx.dim, self.latent)
+        self.norm = ctx.make(options.latent_norm, dim=self.latent) if options.latent_norm else None
+        self.k_rope = ctx.linear(ctx.dim, self.d_rope)
+        self.q = ctx.linear(ctx.dim, width)
+        self.q_rope = ctx.linear(ctx.dim, ctx.n_heads * self.d_rope)
+        self.k_up = ctx.linear(self.latent, width)
+        self.v_up = ctx.linear(self.latent, width)
+        self.out = ctx.linear(width, ctx.dim, residual=True)
+        self.positions = ctx.positions(head_dim=self.d_rope)
+        self.cache = KVCache()
+
+    def init_state(
+        self, batch: int, capacity: int, device: torch.device, dtype: torch.dtype
+    ) -> State:
+        return {
+            "cache": self.cache.init_state(batch, capacity, device),
+            "positions": self.positions.init_state(batch, capacity, device, dtype),
+        }
+
+    def forward(
+        self, x: Tensor, seq: SequenceInfo, state: State | None
+    ) -> tuple[Tensor, State | None]:
+        """x [B, T, D] -> y [B, T, D], and the state after it."""
+        latent = self.down(x)
+        if self.norm is not None:
+            latent = self.norm(latent)
+        k_rope = self.positions.rotate(self.k_rope(x)[:, None], seq.token_positions, "k")
+        features = self.positions.features(x, seq, part(state, "positions"))
+        keys = self.cache.append(
+            part(state, "cache"),
+            seq,
+            latent=latent[:, :, None],
+            rope=k_rope.transpose(1, 2),
+            **features,
+        )
+        latents, ropes = keys["latent"], keys["rope"]
+        entries = {**keys.entries, "k": torch.cat([latents, ropes], -1), "v": latents}
+        keys = dataclasses.replace(keys, entries=entries)
+
+        q = self.q(x).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
+        q_rope = self.q_rope(x).unflatten(-1, (-1, self.d_rope)).transpose(1, 2)
+        q_rope = self.positions.rotate(q_rope, seq.token_positions, "q")
+        k_up = self.k_up.weight.unflatten(0, (self.n_heads, -1))  # [H, Dh, latent]
+        v_up = self.v_up.weight.unflatten(0, (self.n_heads, -1))
+        q = torch.cat([q @ k_up.to(q.dtype), q_rope], -1)
+        y = attend(
+            q,
+            keys,
+            seq,
+            self.positions,
+            scale=1 / math.sqrt(self.head_dim + self.d_rope),
+            features=features.get("features"),
+        )
+        y = y @ v_up.transpose(-1, -2).to(y.dtype)
+        return self.out(y.transpose(1, 2).flatten(-2)), state
