@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -24,27 +23,10 @@ DEFAULT = HERE.parent / "configs" / "default.toml"
 Install = Callable[..., None]
 
 
-@pytest.fixture
-def install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Install]:
-    """Puts distributions on the path, in the given order; their modules go when the test ends."""
-
-    def put(*places: str | Path) -> None:
-        for place in reversed(places):
-            monkeypatch.syspath_prepend(str(DISTRIBUTIONS / place))
-
-    yield put
-    roots = (str(DISTRIBUTIONS), str(tmp_path))
-    for name, module in list(sys.modules.items()):
-        if str(getattr(module, "__file__", "") or "").startswith(roots):
-            del sys.modules[name]
-    importlib.invalidate_caches()
-
-
 @pytest.fixture(autouse=True)
-def no_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TP_DISABLE_PLUGINS", raising=False)
     monkeypatch.delenv("TP_TRACEBACK", raising=False)
-    monkeypatch.setenv("TP_TEST_MARKER", str(tmp_path / "marker"))
 
 
 def make(place: Path, name: str, source: str, version: str = "1.0", metadata: str = "") -> Path:

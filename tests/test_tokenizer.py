@@ -6,12 +6,12 @@ import hashlib
 import random
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 import sentencepiece
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tp_core import tokenizer as module
@@ -66,6 +66,7 @@ def test_awkward_lines_round_trip(trained: Tokenizer, line: str) -> None:
     assert_round_trips(trained, [line])
 
 
+@settings(deadline=None)
 @given(line=TEXT)
 def test_any_text_round_trips(trained: Tokenizer, line: str) -> None:
     assert_round_trips(trained, [line])
@@ -148,6 +149,23 @@ def test_frequent_characters_get_the_pieces() -> None:
 @pytest.mark.parametrize("line", ["ab" * 60_000, "a" * 60_000, " " * 3000 + "x"])
 def test_an_unbroken_run_trains(model_type: str, line: str) -> None:
     assert_round_trips(train([line], model_type=model_type), [line])
+
+
+def test_the_trainer_gets_no_long_run_and_all_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On some runs of a few 100,000 characters it overflows, on others it takes minutes."""
+    given: list[str] = []
+
+    def spy(*, sentence_iterator: Iterator[str], **settings: object) -> None:
+        given.extend(sentence_iterator)
+        raise RuntimeError("seen enough")
+
+    monkeypatch.setattr(sentencepiece.SentencePieceTrainer, "train", spy)
+    lines = ["short  words only ", "x" * 1000 + " a  " + "yz" * 600 + "  "]
+    with pytest.raises(TpError, match="seen enough"):
+        train(lines)
+    assert "".join(given) == "".join(lines)
+    assert given[0] == lines[0]
+    assert max(len(run) for text in given for run in text.split(" ")) <= 256
 
 
 def test_too_small_a_vocabulary_names_the_number_needed() -> None:
@@ -264,6 +282,7 @@ def test_streaming_never_breaks_a_character(trained: Tokenizer) -> None:
     assert decoder.flush() == "\ufffd"
 
 
+@settings(deadline=None)
 @given(ids=st.lists(st.integers(0, 318)))
 def test_streaming_adds_up_to_decoding(trained: Tokenizer, ids: list[int]) -> None:
     decoder = trained.stream_decoder()

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import click
 import pytest
-from conftest import TP, Run
+from cli_runner import TP, Run
 
 from tp_core.cli import COMMANDS, cli
 from tp_core.cli.groups import Lazy
@@ -22,11 +22,11 @@ from tp_core.errors import ConfigError, Diverged, Problem, RunFailed, TpError
 
 DEFAULT = Path(__file__).parents[2] / "configs" / "default.toml"
 
-Raises = Callable[[BaseException], None]
+Failing = Callable[[Callable[[], object]], None]
 
 
 @pytest.fixture
-def failing(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], None]:
+def failing(monkeypatch: pytest.MonkeyPatch) -> Failing:
     """Adds a command `fail` that calls what it is given."""
 
     def add(action: Callable[[], object]) -> None:
@@ -148,16 +148,14 @@ def test_usage_errors(tp: Run, args: list[str], hint: str) -> None:
     ("fault", "code"), [(TpError("so"), 2), (RunFailed("so"), 1), (Diverged("so"), 3)]
 )
 def test_expected_failures_end_in_one_line(
-    tp: Run, failing: Callable[[Callable[[], object]], None], fault: TpError, code: int
+    tp: Run, failing: Failing, fault: TpError, code: int
 ) -> None:
     failing(raiser(fault))
     done = tp("fail")
     assert (done.code, done.out, done.err) == (code, "", "Error: so\n")
 
 
-def test_a_config_error_has_a_count_and_a_line_for_each_problem(
-    tp: Run, failing: Callable[[Callable[[], object]], None]
-) -> None:
+def test_a_config_error_has_a_count_and_a_line_for_each_problem(tp: Run, failing: Failing) -> None:
     problems = [Problem("model.norm", "is odd", "a.toml:3"), Problem("train", "is \x1b[31mred")]
     failing(raiser(ConfigError(problems)))
     done = tp("fail")
@@ -167,9 +165,7 @@ def test_a_config_error_has_a_count_and_a_line_for_each_problem(
     )
 
 
-def test_a_bug_is_named_with_its_place(
-    tp: Run, failing: Callable[[Callable[[], object]], None]
-) -> None:
+def test_a_bug_is_named_with_its_place(tp: Run, failing: Failing) -> None:
     # What raises is the library; what is at fault is the caller, the lambda in this file.
     failing(lambda: json.loads("{"))
     done = tp("fail")
@@ -180,18 +176,14 @@ def test_a_bug_is_named_with_its_place(
     assert done.err.count("\n") == 1
 
 
-def test_an_interrupt_ends_with_130(
-    tp: Run, failing: Callable[[Callable[[], object]], None]
-) -> None:
+def test_an_interrupt_ends_with_130(tp: Run, failing: Failing) -> None:
     failing(raiser(KeyboardInterrupt()))
     done = tp("fail")
     assert done.code == 130
     assert "Traceback" not in done.err
 
 
-def test_a_command_may_choose_its_exit_code(
-    tp: Run, failing: Callable[[Callable[[], object]], None]
-) -> None:
+def test_a_command_may_choose_its_exit_code(tp: Run, failing: Failing) -> None:
     failing(lambda: click.get_current_context().exit(5))
     assert tp("fail").code == 5
     failing(raiser(SystemExit(143)))
@@ -205,7 +197,7 @@ def test_a_command_may_choose_its_exit_code(
 )
 def test_traceback_variable_shows_all_of_it(
     tp: Run,
-    failing: Callable[[Callable[[], object]], None],
+    failing: Failing,
     monkeypatch: pytest.MonkeyPatch,
     fault: BaseException,
 ) -> None:
@@ -243,7 +235,12 @@ def test_a_full_disk_is_said(option: list[str]) -> None:
     assert done.stderr.count("\n") == 1
 
 
-def test_an_output_that_is_not_utf8_gets_escapes(tp_process: Run) -> None:
-    done = tp_process("plugins", "show", "rope", PYTHONIOENCODING="latin-1")
-    assert (done.code, done.err) == (0, "")
-    assert "\\u03c0" in done.out
+def test_an_output_that_is_not_utf8_gets_escapes() -> None:
+    done = subprocess.run(
+        [*TP, "plugins", "show", "rope"],
+        env={**os.environ, "PYTHONIOENCODING": "latin-1"},
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"\\u03c0" in done.stdout

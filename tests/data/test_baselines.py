@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tp_core.data.baselines import ALPHABET_SIZE, CharNgram
@@ -58,6 +58,7 @@ def test_against_the_reference(order: int) -> None:
         assert model.bits(lines) == pytest.approx(Reference(order, LINES).bits(lines), rel=1e-12)
 
 
+@settings(deadline=None)
 @given(
     order=st.integers(1, 6),
     train=st.lists(FEW | TEXT, min_size=1, max_size=8),

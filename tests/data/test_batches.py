@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tp_core.data.batches import IGNORED, BatchPlan, eval_batches, pad, slices
@@ -88,7 +88,8 @@ def test_lines_of_like_length_share_a_batch() -> None:
 
 
 def test_partners_change_between_epochs() -> None:
-    plan = BatchPlan(random_split(4000), batch_size=16, seed=0)
+    # No two of one length: sorted all at once, lines would meet the same ones again and again.
+    plan = BatchPlan(make([[5] * length for length in range(1, 601)]), batch_size=2, seed=0)
     pairs = [
         {(a, b) for batch in epoch(plan, number) for a in batch for b in batch if a < b}
         for number in range(2)
@@ -109,6 +110,7 @@ def test_the_short_batch_is_anywhere_and_of_any_length() -> None:
     assert abs(np.mean(lengths) - split.lengths.mean()) < 4
 
 
+@settings(deadline=None)
 @given(n_lines=st.integers(0, 40), n=st.integers(1, 12))
 def test_slices(n_lines: int, n: int) -> None:
     indices = np.arange(n_lines)
@@ -143,6 +145,7 @@ def test_padding_the_last_line_and_none() -> None:
     assert (nothing.n_targets, nothing.n_bytes) == (0, 0)
 
 
+@settings(deadline=None)
 @given(
     rows=st.lists(
         st.tuples(st.lists(st.integers(4, 900), min_size=1, max_size=9), st.booleans()), min_size=1

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tp_core.data.lines import Lines, Split, parse_lines, phrase_hashes, read_lines, split_lines
@@ -74,6 +74,7 @@ def test_windows_blank_lines(tmp_path: Path) -> None:
     assert found.blank == 1
 
 
+@settings(deadline=None)
 @given(
     lines=st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n\u2581")))
 )

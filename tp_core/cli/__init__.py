@@ -56,8 +56,7 @@ def main(args: Sequence[str] | None = None) -> int:
         code = cli.main(args, prog_name="tp", standalone_mode=False)
         sys.stdout.flush()
     except BrokenPipeError:  # whoever read the output has seen enough
-        discard_stdout()
-        return 1
+        raise
     except Exception as fault:
         return _report(fault)
     except KeyboardInterrupt as fault:

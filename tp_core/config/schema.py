@@ -95,6 +95,9 @@ class Train(Section):
         "auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto takes a GPU if it can"
     )
     precision: Literal["fp32", "bf16"] = Field("fp32", description="bf16 is autocast")
+    allow_leak: bool = Field(
+        False, description="train even where the probe saw tokens look ahead"
+    )
     compile: bool = Field(False, description="torch.compile the model; a slow start, faster steps")
 
 

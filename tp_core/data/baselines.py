@@ -22,8 +22,7 @@ ALPHABET_SIZE = 0x110000 - 0x800 + 1
 """Every code point that UTF-8 can carry (surrogates are none), and the end of the line."""
 
 _END = 0x110000
-_START = 0x110001
-_SYMBOLS = 0x110002
+_SYMBOLS = 0x110001
 _UNSEEN = -1
 
 
@@ -126,11 +125,11 @@ def _extended(
 ) -> NDArray[np.int64]:
     """Each context, `length` - 1 long, made one longer; _UNSEEN where it is or it can't be.
 
-    At `depth` d there are d characters before a symbol, and the start of the line before those.
+    At `depth` d there are d characters of its line before a symbol. Before those stands the _END of
+    another line (the roll gives the first line the last one's): the start of this one.
     """
-    before = np.where(depth >= length, np.roll(symbols, length), _START)
     possible = (contexts >= 0) & (depth >= length - 1)
-    return np.where(possible, contexts * _SYMBOLS + before, _UNSEEN)
+    return np.where(possible, contexts * _SYMBOLS + np.roll(symbols, length), _UNSEEN)
 
 
 def _find(keys: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.int64]:

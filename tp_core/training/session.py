@@ -25,6 +25,7 @@ from tp_core.provenance import collect
 from tp_core.runs import RunDir, claim_run, new_run_id, read_json, write_json
 from tp_core.tokenizer import Tokenizer
 from tp_core.training.bench import Bench, component_records, make_bench
+from tp_core.training.leak_probe import refuse_leak
 
 # Baselines are read off this many training lines at most: more would hardly move them.
 _BASELINE_LINES = 100_000
@@ -106,6 +107,7 @@ class Session:
 def start(plan: Plan, runs_dir: Path, run_id: str | None) -> Session:
     """A new run. Whatever can be wrong with its input is found before anything is written."""
     bench = make_bench(plan)
+    leak_probe = _probe(bench)
     now = datetime.now(timezone.utc)
     run = claim_run(runs_dir, run_id or new_run_id(now))
     dataset = bench.dataset
@@ -122,6 +124,7 @@ def start(plan: Plan, runs_dir: Path, run_id: str | None) -> Session:
         },
         torch_threads=torch.get_num_threads(),
     )
+    provenance["leak_probe"] = leak_probe
     run.tokenizer_path.write_bytes(dataset.tokenizer.model_bytes)
     write_json(run.provenance_path, provenance)
     write_json(run.config_path, plan.config.as_data())
@@ -143,6 +146,7 @@ def resume(run: RunDir) -> Session:
             f"{plan.config.data.path} has changed since run '{run.id}' began: "
             "restore it, or start a new run"
         )
+    _probe(bench)
     if payload:
         try:
             bench.model.load_state_dict(payload["model"])
@@ -157,6 +161,11 @@ def resume(run: RunDir) -> Session:
             truncate(path, payload[key] if payload else 0)
     run.summary_path.unlink(missing_ok=True)
     return _open(run, bench, state, provenance)
+
+
+def _probe(bench: Bench) -> str:
+    allowed = bench.plan.config.train.allow_leak
+    return refuse_leak(bench.model, bench.plan.components(), allowed=allowed)
 
 
 def _open(run: RunDir, bench: Bench, state: State, provenance: Mapping[str, Any]) -> Session:
