@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from contextlib import nullcontext
-from typing import ContextManager
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 
 from tp_core.errors import TpError
 from tp_core.streams import stream_key
 
-Autocast = Callable[[], ContextManager[object]]
+Autocast = Callable[[], AbstractContextManager[object]]
 
 
 def pick_device(wanted: str) -> torch.device:
@@ -22,7 +22,7 @@ def pick_device(wanted: str) -> torch.device:
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     device = torch.device(wanted)
-    available = {
+    available: dict[str, Callable[[], bool]] = {
         "cpu": lambda: True,
         "cuda": lambda: (device.index or 0) < torch.cuda.device_count(),
         "mps": torch.backends.mps.is_available,
@@ -47,7 +47,8 @@ def make_deterministic(device: torch.device) -> None:
     if device.type == "cuda":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True, warn_only=True)
-        torch.utils.deterministic.fill_uninitialized_memory = False
+        settings: Any = torch.utils.deterministic  # a module with a property, unknown to types
+        settings.fill_uninitialized_memory = False
 
 
 def seed_slice(seed: int, step: int, index: int, rank: int = 0) -> None:

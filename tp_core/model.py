@@ -39,7 +39,7 @@ class Decoder(nn.Module):
 
         # Encodings stand beside the layers, not in them: several layers may share one.
         embeds = "embed" in plan.positional_encoding.registered.component.needs
-        self._embed = builder.positions(plan.positional_encoding).encoding if embeds else None
+        self._embed = builder.positions(plan.positional_encoding) if embeds else None
         self.blocks = nn.ModuleList()
         # A plain list, which registers nothing: these are the attentions inside the blocks.
         self._attentions: list[Any] = []
@@ -60,7 +60,8 @@ class Decoder(nn.Module):
         self.encodings = nn.ModuleDict(
             {name: e for name, e in builder.encodings.items() if isinstance(e, nn.Module)}
         )
-        self._norms = [made for made, chosen in builder.built if chosen.kind == "norm"]
+        self.built = tuple(builder.built)
+        self._norms = [made for made, chosen in self.built if chosen.kind == "norm"]
 
     def forward(
         self, tokens: Tensor, seq: SequenceInfo, state: State | None = None
@@ -72,7 +73,7 @@ class Decoder(nn.Module):
         """
         x = self.embedding(tokens)
         if self._embed is not None:
-            x = self._embed.embed(x, seq)
+            x = self._embed.encoding.embed(x, seq)
         x = self.dropout(x)
         after: State = {}
         for index, block in enumerate(self.blocks):

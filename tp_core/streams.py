@@ -8,6 +8,7 @@ saved generator. Torch-free.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,18 @@ def stream_key(seed: int, purpose: str, *counters: int | str) -> int:
 def stream(seed: int, purpose: str, *counters: int | str) -> np.random.Generator:
     """A NumPy generator at the start of one stream."""
     return np.random.Generator(np.random.Philox(key=stream_key(seed, purpose, *counters)))
+
+
+def phrase_hashes(phrases: Iterable[str | bytes], key: int) -> NDArray[np.uint64]:
+    """A keyed 64-bit hash of each phrase's UTF-8 bytes: the same on every machine, in any order."""
+    blake2b, secret = hashlib.blake2b, key.to_bytes(8, "little")
+    digests = b"".join(
+        blake2b(
+            phrase.encode() if isinstance(phrase, str) else phrase, digest_size=8, key=secret
+        ).digest()
+        for phrase in phrases
+    )
+    return np.frombuffer(digests, dtype="<u8").astype(np.uint64)
 
 
 def counter_uniform(
@@ -43,7 +56,7 @@ def counter_uniform(
         )
         for column in columns:
             state = _splitmix(state ^ _splitmix(column + np.uint64(0x9E3779B97F4A7C15)))
-    return (state >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    return np.asarray((state >> np.uint64(11)).astype(np.float64) * 2.0**-53)
 
 
 def _splitmix(x: NDArray[np.uint64] | np.uint64) -> NDArray[np.uint64]:

@@ -19,9 +19,12 @@ import numpy as np
 import sentencepiece
 from numpy.typing import NDArray
 
-from tp_core.data.lines import SPACE_MARK, phrase_hashes
 from tp_core.errors import TpError
-from tp_core.streams import stream_key
+from tp_core.streams import phrase_hashes, stream_key
+
+# SentencePiece writes a space as this character, so the two cannot be told apart afterwards. Every
+# other character survives the round trip, controls and NUL included.
+SPACE_MARK = "\u2581"
 
 T = TypeVar("T")
 

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tp_core.data.lines import Lines, Split, parse_lines, phrase_hashes, read_lines, split_lines
+from tp_core.data.lines import Lines, Split, parse_lines, read_lines, split_lines
 from tp_core.errors import TpError
+from tp_core.streams import phrase_hashes
 
 
 def read(tmp_path: Path, content: bytes) -> Lines:

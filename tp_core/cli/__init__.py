@@ -56,7 +56,8 @@ def main(args: Sequence[str] | None = None) -> int:
         code = cli.main(args, prog_name="tp", standalone_mode=False)
         sys.stdout.flush()
     except BrokenPipeError:  # whoever read the output has seen enough
-        raise
+        discard_stdout()
+        return 1
     except Exception as fault:
         return _report(fault)
     except KeyboardInterrupt as fault:

@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tp_core.data.dataset import TokenizedSplit
-from tp_core.data.lines import phrase_hashes
-from tp_core.streams import stream, stream_key
+from tp_core.streams import phrase_hashes, stream, stream_key
 
 IGNORED = -100
 """The target where there is none; PyTorch's cross entropy skips it by default."""

@@ -7,7 +7,7 @@ form feeds, U+0085 and U+2028, which are ordinary characters inside a phrase. To
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,11 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tp_core.errors import TpError
-from tp_core.streams import stream_key
-
-# SentencePiece writes a space as this character, so the two cannot be told apart afterwards. Every
-# other character survives the round trip, controls and NUL included.
-SPACE_MARK = "\u2581"
+from tp_core.streams import phrase_hashes, stream_key
+from tp_core.tokenizer import SPACE_MARK
 
 _UTF8_BOM = b"\xef\xbb\xbf"
 _UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
@@ -134,18 +131,6 @@ def split_lines(
             "the fractions"
         )
     return split
-
-
-def phrase_hashes(phrases: Iterable[str | bytes], key: int) -> NDArray[np.uint64]:
-    """A keyed 64-bit hash of each phrase's UTF-8 bytes: the same on every machine, in any order."""
-    blake2b, secret = hashlib.blake2b, key.to_bytes(8, "little")
-    digests = b"".join(
-        blake2b(
-            phrase.encode() if isinstance(phrase, str) else phrase, digest_size=8, key=secret
-        ).digest()
-        for phrase in phrases
-    )
-    return np.frombuffer(digests, dtype="<u8").astype(np.uint64)
 
 
 def _counted(lines: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""Turning chosen components into objects: what a constructor is given, and where its start comes from."""
+"""Turning chosen components into objects: what a constructor is given, where its start is from."""
 
 from __future__ import annotations
 
@@ -22,6 +22,9 @@ from tp_core.interfaces.adapt import adapt
 from tp_core.interfaces.positions import Positions
 from tp_core.options import Dims, Spec
 from tp_core.streams import stream_key
+
+# A component's message may quote whole tensors.
+_LONGEST_MESSAGE = 300
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ class BuildContext:
         return self._of_layer("attention")
 
     def mlp(self) -> Any:
-        """This layer's MLP: `forward(x, seq) -> y`; None where the config removed it. For blocks."""
+        """This layer's MLP: `forward(x, seq) -> y`; None where the config removed it."""
         enabled = self._layer is not None and self._layer.mlp_enabled
         return self._of_layer("mlp") if enabled else None
 
@@ -195,10 +198,25 @@ def load_class(chosen: Chosen) -> type:
 
 
 def component_error(chosen: Chosen, what: str, error: BaseException) -> TpError:
-    """A component's own failure, with the file and line it came from."""
-    frames = traceback.extract_tb(error.__traceback__)
-    at = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
+    """A component's own failure, with the line of its own code that led to it."""
     return TpError(
-        f"{chosen.kind} '{chosen.name}' {what}: {type(error).__name__}: {error}{at}\n"
-        "  TP_TRACEBACK=1 shows how it got there"
+        f"{chosen.kind} '{chosen.name}' {what}: {type(error).__name__}: {_short(error)}"
+        f"{_own_line(chosen, error)}\n  TP_TRACEBACK=1 shows how it got there"
     )
+
+
+def _short(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return text if len(text) <= _LONGEST_MESSAGE else text[:_LONGEST_MESSAGE] + "…"
+
+
+def _own_line(chosen: Chosen, error: BaseException) -> str:
+    """` (file:line)` of the innermost frame in the component's package, or else of any."""
+    package = chosen.registered.component.target.partition(":")[0].partition(".")[0]
+    frames = list(traceback.walk_tb(error.__traceback__))
+    own = [(f, n) for f, n in frames if _package(f.f_globals) == package]
+    return "".join(f" ({f.f_code.co_filename}:{n})" for f, n in (own or frames)[-1:])
+
+
+def _package(names: dict[str, Any]) -> str:
+    return str(names.get("__name__", "")).partition(".")[0]

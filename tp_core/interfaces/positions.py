@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from tp_core.interfaces.sequence import SequenceInfo
 from tp_core.interfaces.state import State
@@ -18,7 +18,7 @@ class Positions:
     an attention that keeps a `Positions` keeps no second copy of its parameters.
     """
 
-    def __init__(self, encoding: nn.Module | Any) -> None:
+    def __init__(self, encoding: Any) -> None:
         self.encoding = encoding
         self.rotates = hasattr(encoding, "rotate")
         self.biases = hasattr(encoding, "bias")

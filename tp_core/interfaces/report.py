@@ -37,7 +37,7 @@ class SplitScores:
 
 @dataclass(frozen=True, eq=False)
 class ReportView:
-    """A trained model's traces: scores by split (`train`, a fixed subset, and `val`), and samples."""
+    """A trained model's traces: scores by split (`train`, a fixed subset; `val`), and samples."""
 
     scores: Mapping[str, SplitScores] = field(default_factory=dict)
     samples: Sequence[str] = ()

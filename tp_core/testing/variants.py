@@ -1,0 +1,128 @@
+"""Which options a component is tested with: its defaults, and each option alone at other values.
+
+The other values of an option are its field's `examples`, the other members of a `Literal` or a bool,
+and null where the type allows it. An example may also be a dict of several options that holds the
+option's own name, for a value that means something only beside another:
+
+```python
+sinks: int = Field(0, description="...", examples=[{"sinks": 2, "window": 3}])
+```
+
+It is then compared with the same options without it. Torch-free.
+"""
+
+from __future__ import annotations
+
+import json
+import types
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic.fields import FieldInfo
+
+from tp_core.component import Component
+from tp_core.options import Spec
+
+DEFAULTS = "defaults"
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One set of options, as a config would write it.
+
+    `option` is the one that is varied and `reference` the options with that one left alone. Where no
+    set of options can be made, `fault` says what is missing.
+    """
+
+    text: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    option: str = ""
+    reference: Mapping[str, Any] = field(default_factory=dict)
+    fault: str = ""
+
+
+def variants(component: Component) -> list[Variant]:
+    """Every set of options the kit tests a component with, the defaults first."""
+    fields = component.options.model_fields
+    required = {name: _values(name, info) for name, info in fields.items() if info.is_required()}
+    lacking = [name for name, values in required.items() if not values]
+    if lacking:
+        return [Variant(DEFAULTS, fault=_plea(name, "an example")) for name in lacking]
+    base = {name: _complete(name, values[0])[name] for name, values in required.items()}
+    found = [Variant(DEFAULTS, base)]
+    for name, info in fields.items():
+        others = _values(name, info)[1 if name in required else 0 :]
+        if not others:
+            number = "a second example" if name in required else "an example"
+            found.append(Variant(f"{name}=?", base, name, base, _plea(name, number)))
+        for value in others:
+            options = {**base, **_complete(name, value)}
+            reference = {**options, name: base[name]} if name in base else _without(options, name)
+            found.append(Variant(_text(_complete(name, value)), options, name, reference))
+    return found
+
+
+def _plea(name: str, number: str) -> str:
+    return (
+        f"option '{name}' can't be varied: give its field {number} of a value it may have, "
+        f"{name}: ... = Field(..., examples=[...])"
+    )
+
+
+def _without(options: Mapping[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in options.items() if key != name}
+
+
+def _complete(name: str, value: Any) -> dict[str, Any]:
+    """The options a value stands for: itself, or the several an example spells out."""
+    several = isinstance(value, Mapping) and name in value
+    return dict(value) if several else {name: value}
+
+
+def _values(name: str, info: FieldInfo) -> list[Any]:
+    """The values an option is tried at, its default left out."""
+    default = [] if info.is_required() else [info.get_default(call_default_factory=True)]
+    taken = {_text({name: value}) for value in default}
+    found = []
+    for value in [*(info.examples or ()), *_members(info.annotation)]:
+        text = _text(_complete(name, value))
+        if text not in taken:
+            taken.add(text)
+            found.append(value)
+    return found
+
+
+def _members(annotation: Any) -> Iterator[Any]:
+    """The values a type lists: those of a Literal, of a bool, and None."""
+    origin = get_origin(annotation)
+    if annotation is bool:
+        yield from (False, True)
+    elif annotation is type(None):
+        yield None
+    elif origin is Literal:
+        yield from get_args(annotation)
+    elif origin is Annotated:
+        yield from _members(get_args(annotation)[0])
+    elif origin in (Union, types.UnionType):
+        for one in get_args(annotation):
+            yield from _members(one)
+
+
+def _text(options: Mapping[str, Any]) -> str:
+    """`window=3,qk_norm=rmsnorm`"""
+    return ",".join(f"{name}={_show(value)}" for name, value in options.items())
+
+
+def _show(value: Any) -> str:
+    if isinstance(value, Spec):
+        value = value.as_data()
+    if isinstance(value, Mapping) and set(value) == {"name"}:
+        value = value["name"]
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, separators=(",", ":"), default=_as_json).replace('"', "")
+
+
+def _as_json(value: Any) -> Any:
+    return value.as_data() if isinstance(value, Spec) else repr(value)
