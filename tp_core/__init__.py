@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from tp_core.hookspecs import hookimpl
     from tp_core.options import Dims, Options, Spec
 
-__all__ = ["Component", "Dims", "Options", "Spec", "hookimpl"]
+API_VERSION = 1
+
+__all__ = ["API_VERSION", "Component", "Dims", "Options", "Spec", "hookimpl"]
 
 _HOME = {
     "Component": "tp_core.component",
