@@ -10,12 +10,12 @@ from typing import Any, Literal
 from tp_core.checkpoint import load_checkpoint
 from tp_core.config.files import read_config
 from tp_core.config.plan import Plan, make_plan
+from tp_core.device import Autocast, autocast_for, pick_device
 from tp_core.errors import TpError
 from tp_core.model import Decoder
 from tp_core.plugins import Catalogue
 from tp_core.runs import RunDir, read_json
 from tp_core.tokenizer import Tokenizer
-from tp_core.device import Autocast, autocast_for, pick_device
 
 Checkpoint = Literal["best_val", "last"]
 
@@ -37,6 +37,11 @@ def open_plan(run: RunDir) -> Plan:
 
     Raises `TpError` with what to install where a component's distribution is missing.
     """
+    if not run.config_path.exists():
+        raise TpError(
+            f"run '{run.id}' has no config.json: it was stopped before it began, or damaged; "
+            "'tp train' makes a new one"
+        )
     catalogue = Catalogue()
     installed = {plugin.distribution for plugin in catalogue.plugins}
     missing = [
@@ -46,7 +51,8 @@ def open_plan(run: RunDir) -> Plan:
     ]
     if missing:
         lines = [
-            f"run '{run.id}' uses {c['kind']} '{c['name']}', and {c['distribution']} is not installed"
+            f"run '{run.id}' uses {c['kind']} '{c['name']}', "
+            f"and {c['distribution']} is not installed"
             for c in missing
         ]
         raise TpError("\n".join([*lines, f"Install it: pip install {_requirements(missing)}"]))
@@ -74,9 +80,7 @@ def load_run(run: RunDir, checkpoint: Checkpoint = "best_val") -> LoadedRun:
     try:
         model.load_state_dict(payload["model"])
     except (KeyError, RuntimeError) as error:
-        raise TpError(
-            f"{path} doesn't fit the components as installed now: {str(error).splitlines()[0]}"
-        ) from error
+        raise doesnt_fit(str(path), error) from error
     device = pick_device("auto")
     return LoadedRun(
         run=run,
@@ -86,3 +90,11 @@ def load_run(run: RunDir, checkpoint: Checkpoint = "best_val") -> LoadedRun:
         autocast=autocast_for(device, plan.config.train.precision),
         step=json.loads(payload["state"])["step"],
     )
+
+
+def doesnt_fit(what: str, error: Exception) -> TpError:
+    """The error that a checkpoint's tensors are not those of the model built for them."""
+    # The first line of torch's own says only that there is an error.
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    detail = lines[1] if len(lines) > 1 else "".join(lines)
+    return TpError(f"{what} doesn't fit the components as installed now: {detail}")

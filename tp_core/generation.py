@@ -5,20 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import ContextManager
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from tp_core.device import Autocast
 from tp_core.errors import RunFailed
+from tp_core.interfaces.blame import blame
 from tp_core.interfaces.sequence import SequenceInfo
 from tp_core.interfaces.state import State, reorder
 from tp_core.model import Decoder
 from tp_core.sampling import SamplerChain, reorder_states
-from tp_core.tokenizer import Tokenizer
+from tp_core.tokenizer import UNK_ID, Tokenizer
 
 _ROWS = 256  # decoded together; more are done in turns, so that memory is bounded
+
+
+class NotFinite(RunFailed):
+    """The model gave NaN or infinite logits."""
 
 
 @dataclass(frozen=True)
@@ -40,28 +45,26 @@ def generate(
     *,
     max_new_tokens: int,
     seed: int,
-    autocast: Callable[[], ContextManager[object]] = nullcontext,
+    autocast: Autocast = nullcontext,
     on_token: Callable[[int, int], None] | None = None,
 ) -> list[Continuation]:
     """Continue each of `prompts` (ids without the start token; empty is unconditional).
 
     Prompt i draws from stream i of `seed`: its text doesn't depend on the others. `on_token(row,
-    token)` is called as tokens come. Raises `ValueError` for a prompt that leaves no room in the
-    context.
+    token)` is called as tokens come. Raises `ValueError` for a prompt that with the start token is
+    longer than the context.
     """
     for prompt in prompts:
-        if len(prompt) + 1 >= model.max_seq_len:
-            raise ValueError(
-                f"a prompt of {len(prompt)} tokens leaves no room in {model.max_seq_len}"
-            )
+        if len(prompt) + 1 > model.max_seq_len:
+            raise ValueError(f"a prompt of {len(prompt)} tokens is too long for this context")
     training = model.training
     model.eval()
     try:
         done: list[Continuation] = []
         for start in range(0, len(prompts), _ROWS):
-            with autocast():
-                batch = _Batch(model, chain, tokenizer, prompts[start : start + _ROWS], start, seed)
-                done += batch.run(max_new_tokens, on_token)
+            rows = prompts[start : start + _ROWS]
+            batch = _Batch(model, chain, tokenizer, rows, start, seed, autocast)
+            done += batch.run(max_new_tokens, on_token)
         return done
     finally:
         model.train(training)
@@ -78,14 +81,16 @@ class _Batch:
         prompts: Sequence[Sequence[int]],
         first_row: int,
         seed: int,
+        autocast: Autocast,
     ) -> None:
-        self.model, self.chain, self.seed = model, chain, seed
+        self.model, self.chain, self.seed, self.autocast = model, chain, seed, autocast
         self.device = model.embedding.weight.device
         self.end = tokenizer.eos_id
-        self.never = [tokenizer.pad_id, tokenizer.bos_id]
+        self.never = [tokenizer.pad_id, tokenizer.bos_id, UNK_ID]
         rows = [(tokenizer.bos_id, *prompt) for prompt in prompts]
         self.first_row = first_row
-        self.lengths = torch.tensor([len(row) for row in rows])
+        self.prompt_lengths = [len(row) for row in rows]
+        self.lengths = torch.tensor(self.prompt_lengths)
         # One place more than the context: the token that overflows it is drawn, and not read.
         self.history = torch.full((len(rows), model.max_seq_len + 1), tokenizer.pad_id)
         for index, row in enumerate(rows):
@@ -96,7 +101,7 @@ class _Batch:
         self, max_new_tokens: int, on_token: Callable[[int, int], None] | None
     ) -> list[Continuation]:
         count = len(self.lengths)
-        room = min(int(self.lengths.max()) + max_new_tokens, self.model.max_seq_len)
+        room = min(max(self.prompt_lengths) + max_new_tokens, self.model.max_seq_len)
         logits, state = self._prefill(room)
         states = self.chain.init_states(count, self.device)
         rows = np.arange(self.first_row, self.first_row + count)
@@ -107,7 +112,7 @@ class _Batch:
         while True:
             logits = logits.float()
             if not bool(torch.isfinite(logits).all()):
-                raise RunFailed("the model's logits are not finite; was the run diverging?")
+                raise NotFinite("the model's logits are not finite; was the run diverging?")
             logits[:, self.never] = -torch.inf
             tokens = self.chain.draw(logits, history, lengths, rows, states, self.seed)
             history = history.scatter(1, lengths[:, None], tokens[:, None])
@@ -122,7 +127,7 @@ class _Batch:
                     on_token(self.first_row + row, token)
                 if len(new[row]) == max_new_tokens:
                     stopped[row] = "length"
-                elif int(self.lengths[row]) + len(new[row]) > self.model.max_seq_len:
+                elif self.prompt_lengths[row] + len(new[row]) > self.model.max_seq_len:
                     stopped[row] = "context"
                 else:
                     going.append(at)
@@ -143,17 +148,21 @@ class _Batch:
 
     def _prefill(self, room: int) -> tuple[Tensor, State]:
         """Read the prompts: each distinct one once, shorter ones padded on the left."""
-        prompts, where = self.history.unique(dim=0, return_inverse=True)
-        first = torch.stack([(where == i).nonzero()[0, 0] for i in range(len(prompts))])
-        lengths = self.lengths[first]
-        width = int(lengths.max())
+        texts = [tuple(row) for row in self.history.tolist()]
+        number = {text: index for index, text in enumerate(dict.fromkeys(texts))}
+        where = torch.tensor([number[text] for text in texts], device=self.device)
+        first = torch.tensor([texts.index(text) for text in number], device=self.device)
+        prompts, lengths = self.history[first], self.lengths[first]
+        width = max(self.prompt_lengths)
         index = torch.arange(width, device=self.device)[None] - (width - lengths)[:, None]
         tokens = prompts.gather(1, index.clamp(min=0))
-        state = self.model.init_state(len(prompts), room, self.device, torch.float32)
+        with blame(self.model.built):
+            state = self.model.init_state(len(prompts), room, self.device, torch.float32)
         logits, state = self._step(tokens, index.clamp(min=-1), state)
         return logits[where], reorder(state, where)
 
     def _step(self, tokens: Tensor, positions: Tensor, state: State) -> tuple[Tensor, State]:
-        logits, after = self.model(tokens, SequenceInfo.of_positions(positions), state)
+        with self.autocast(), blame(self.model.built):
+            logits, after = self.model(tokens, SequenceInfo.of_positions(positions), state)
         assert after is not None
         return logits[:, -1], after

@@ -13,7 +13,8 @@ from torch import Tensor
 from tp_core.config.plan import Plan
 from tp_core.config.resolve import Chosen
 from tp_core.errors import RunFailed
-from tp_core.interfaces.build import Builder, component_error
+from tp_core.interfaces.blame import blame
+from tp_core.interfaces.build import Builder
 from tp_core.interfaces.sampling import SamplerStep
 from tp_core.interfaces.state import State, reorder
 from tp_core.streams import counter_uniform, stream_key
@@ -29,12 +30,15 @@ class SamplerChain:
         self.samplers: list[Any] = [
             builder.build(chosen, f"samplers.{index}") for index, chosen in enumerate(self.chosen)
         ]
+        self._built = builder.built
 
     def init_states(self, batch: int, device: torch.device) -> list[State]:
         """One state per sampler for a batch of rows."""
-        return [
-            s.init_state(batch, device) if hasattr(s, "init_state") else {} for s in self.samplers
-        ]
+        with blame(self._built):
+            return [
+                s.init_state(batch, device) if hasattr(s, "init_state") else {}
+                for s in self.samplers
+            ]
 
     def draw(
         self,
@@ -55,22 +59,26 @@ class SamplerChain:
         for index, (sampler, state) in enumerate(zip(self.samplers, states, strict=True)):
             step = SamplerStep(history, lengths, state, key, rows, draw=index + 1)
             steps.append(step)
-            try:
-                logits = sampler(logits, step)
-            except Exception as error:
-                raise component_error(self.chosen[index], "failed", error) from error
-            self._check(index, logits)
+            with blame(self._built):
+                reshaped = sampler(logits, step)
+            self._check(index, reshaped, logits.shape)
+            logits = reshaped.float()
         uniform = counter_uniform(key, rows, lengths.cpu().numpy(), 0, 1)
         tokens = _inverse_cdf(logits, torch.from_numpy(uniform).to(logits.device))
-        for sampler, step in zip(self.samplers, steps, strict=True):
-            if hasattr(sampler, "accept"):
-                sampler.accept(tokens, step)
+        with blame(self._built):
+            for sampler, step in zip(self.samplers, steps, strict=True):
+                if hasattr(sampler, "accept"):
+                    sampler.accept(tokens, step)
         return tokens
 
-    def _check(self, index: int, logits: Tensor) -> None:
-        if bool(torch.isnan(logits).any()) or not bool(torch.isfinite(logits).any(-1).all()):
-            name = self.chosen[index].name
-            raise RunFailed(f"sampler '{name}' left a row without any token, or with NaN")
+    def _check(self, index: int, logits: Any, shape: torch.Size) -> None:
+        name = self.chosen[index].name
+        if not isinstance(logits, Tensor) or logits.shape != shape:
+            found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+            raise RunFailed(f"sampler '{name}' returned {found}, not logits of shape {tuple(shape)}")
+        largest = logits.amax(-1)
+        if not bool(torch.isfinite(largest).all()):  # NaN is the largest of its row
+            raise RunFailed(f"sampler '{name}' left a row without any token, or with NaN or +inf")
 
 
 def _inverse_cdf(logits: Tensor, uniform: Tensor) -> Tensor:

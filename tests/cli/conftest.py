@@ -13,7 +13,9 @@ from tp_core.cli import main
 
 @pytest.fixture(autouse=True)
 def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("TP_TRACEBACK", "TP_DISABLE_PLUGINS", "FORCE_COLOR", "NO_COLOR", "PYTHONPATH"):
+    # Unbuffered, a process has nothing left to write when it ends: what is tested would not happen.
+    ours = ("TP_TRACEBACK", "TP_DISABLE_PLUGINS")
+    for name in (*ours, "FORCE_COLOR", "NO_COLOR", "PYTHONPATH", "PYTHONUNBUFFERED"):
         monkeypatch.delenv(name, raising=False)
 
 

@@ -209,12 +209,22 @@ def test_traceback_variable_shows_all_of_it(
     assert "raise fault" in err
 
 
-def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+LATE = """
+import sys, types, click
+from tp_core.cli import cli, main
+from tp_core.cli.groups import Lazy
+module = sys.modules["late"] = types.ModuleType("late")
+module.command = click.Command("late", callback=lambda: print("x"))
+cli.table["late"] = Lazy("late", "command", "Print, and leave it in the buffer.")
+sys.exit(main(["late"]))
+"""
+
+
+@pytest.mark.parametrize("process", [[*TP, "plugins", "list"], [sys.executable, "-c", LATE]])
+def test_a_reader_that_has_seen_enough_is_no_error(process: list[str]) -> None:
     reader, writer = os.pipe()
     os.close(reader)
-    done = subprocess.run(
-        [*TP, "plugins", "list"], stdout=writer, stderr=subprocess.PIPE, check=False
-    )
+    done = subprocess.run(process, stdout=writer, stderr=subprocess.PIPE, check=False)
     os.close(writer)
     assert (done.returncode, done.stderr) == (1, b"")
 

@@ -52,7 +52,9 @@ def test_init_writes_through_no_link(tp: Run, tmp_path: Path) -> None:
     place = tmp_path / "place"
     place.mkdir()
     (place / "config.toml").symlink_to(tmp_path / "elsewhere")
-    assert tp("init", place).code == 2
+    done = tp("init", place)
+    assert done.code == 2
+    assert "config.toml is there already" in done.err
     assert not (tmp_path / "elsewhere").exists()
     assert not (place / "phrases.txt").exists()
 

@@ -158,11 +158,11 @@ def encode_prompt(loaded: LoadedRun, prompt: str) -> list[int]:
     from tp_core.errors import TpError
 
     ids = loaded.tokenizer.encode(prompt)
-    room = loaded.plan.config.model.max_seq_len - 2  # the start token, and one to predict
+    room = loaded.plan.config.model.max_seq_len - 1  # beside the start token
     if len(ids) > room:
         raise TpError(
             f"the prompt is {len(ids)} tokens long; this model's context "
-            f"(max_seq_len = {room + 2}) has room for {room}"
+            f"(max_seq_len = {room + 1}, start token included) has room for {room}"
         )
     return ids
 

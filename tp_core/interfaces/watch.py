@@ -11,15 +11,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from tp_core.config.resolve import Chosen
 from tp_core.errors import TpError
 from tp_core.interfaces.blame import Built
 
-Check = Callable[[Any, tuple[Any, ...], Any], str | None]
-"""From (the instance, a call's arguments, its result) to what is wrong with the result, if anything."""
+Check = Callable[[tuple[Any, ...], Any], "str | None"]
+"""From (a call's arguments, its result) to what is wrong with the result, if anything."""
 
 
 @contextmanager
@@ -51,13 +48,11 @@ def _checking(made: Any, chosen: Chosen, name: str, check: Check) -> Callable[..
 
     def checking(*args: Any) -> Any:
         result = method(*args)
-        fault = check(made, args, result)
+        fault = check(args, result)
         if fault is not None:
-            code = inspect.unwrap(method).__code__
-            raise TpError(
-                f"{chosen.kind} '{chosen.name}': {name}() {fault} "
-                f"({code.co_filename}:{code.co_firstlineno})"
-            )
+            code = getattr(inspect.unwrap(method), "__code__", None)
+            at = f" ({code.co_filename}:{code.co_firstlineno})" if code else ""
+            raise TpError(f"{chosen.kind} '{chosen.name}': {name}() {fault}{at}")
         return result
 
     return checking

@@ -36,6 +36,7 @@ LENGTH = 10  # tokens in most rows
 CPU = torch.device("cpu")
 
 MODEL_KINDS = ("positional_encoding", "attention", "norm", "mlp", "block")
+SEQUENCE_KINDS = ("positional_encoding", "attention", "block")  # see more than one position
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,6 +199,27 @@ def some_tokens(batch: int, length: int = LENGTH, purpose: str = "") -> Tensor:
 def plain(batch: int, length: int = LENGTH) -> SequenceInfo:
     """One whole document per row."""
     return SequenceInfo.of_rows(torch.full((batch,), length), length)
+
+
+def masked(batch: int, length: int = LENGTH) -> SequenceInfo:
+    """The same, without the promise that makes it plain: attention goes by its mask."""
+    return SequenceInfo.of_positions(plain(batch, length).positions)
+
+
+PATHS = {"plain": plain, "masked": masked}
+
+
+def modes(scene: Scene) -> Iterator[str]:
+    """The scene's model in evaluation mode, then in training mode unless it draws random numbers."""
+    yield "in evaluation"
+    if not scene.stochastic:
+        with training(scene.model):
+            yield "in training"
+
+
+def left_padded(lengths: Tensor, width: int) -> Tensor:
+    """Positions [B, width] of rows of these lengths, pads first."""
+    return (torch.arange(width) - (width - lengths)[:, None]).clamp(min=-1)
 
 
 def seeded(seed: int, model: Decoder, tokens: Tensor, seq: SequenceInfo) -> tuple[Tensor, Any]:

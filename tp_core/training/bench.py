@@ -12,17 +12,25 @@ from tp_core.config.plan import Plan
 from tp_core.config.resolve import Chosen
 from tp_core.data.batches import BatchPlan
 from tp_core.data.dataset import Dataset, load_dataset
+from tp_core.device import Autocast, autocast_for, make_deterministic, pick_device
+from tp_core.errors import TpError
+from tp_core.interfaces.blame import Built
 from tp_core.interfaces.build import Builder, component_error
+from tp_core.interfaces.roles import ParameterInfo
 from tp_core.model import Decoder
 from tp_core.provenance import ComponentRecord, direct_url, source_sha256
 from tp_core.sampling import SamplerChain
 from tp_core.tokenizer import Tokenizer
-from tp_core.device import Autocast, autocast_for, make_deterministic, pick_device
+from tp_core.training.first_pass import first_pass
+from tp_core.training.leak_probe import refuse_leak
 
 
 @dataclass(frozen=True, eq=False)
 class Bench:
-    """A plan's data, model, optimizer and the rest, on the device they are used on."""
+    """A plan's data, model, optimizer and the rest, on the device they are used on.
+
+    `built` are the components as built, `leak_probe` what looking for leaks came to.
+    """
 
     plan: Plan
     dataset: Dataset
@@ -34,6 +42,8 @@ class Bench:
     chain: SamplerChain
     metrics: tuple[tuple[Chosen, Any], ...]
     batches: BatchPlan
+    built: Built
+    leak_probe: str
 
 
 def open_dataset(plan: Plan, tokenizer: Tokenizer | None = None) -> Dataset:
@@ -60,26 +70,43 @@ def make_bench(plan: Plan, tokenizer: Tokenizer | None = None) -> Bench:
     dataset = open_dataset(plan, tokenizer)
     vocab_size = dataset.tokenizer.vocab_size
     model = Decoder(plan, vocab_size).to(device)
+    autocast = autocast_for(device, train.precision)
     builder = Builder(plan, vocab_size)
     infos = model.parameter_infos(train.learning_rate, train.weight_decay)
-    try:
-        optimizer = builder.build(plan.optimizer, "optimizer").build(infos)
-    except Exception as error:
-        raise component_error(plan.optimizer, "can't be built", error) from error
-    for group in optimizer.param_groups:
-        group["peak_lr"] = group["lr"]
+    optimizer = make_optimizer(plan, builder, infos)
+    schedule = builder.build(plan.schedule, "schedule")
+    metrics = tuple((c, builder.build(c, f"metrics.{c.name}")) for c in plan.metrics)
+    first_pass(model, autocast)
     return Bench(
         plan=plan,
         dataset=dataset,
         device=device,
-        autocast=autocast_for(device, train.precision),
+        autocast=autocast,
         model=model,
         optimizer=optimizer,
-        schedule=builder.build(plan.schedule, "schedule"),
+        schedule=schedule,
         chain=SamplerChain(plan, vocab_size),
-        metrics=tuple((c, builder.build(c, f"metrics.{c.name}")) for c in plan.metrics),
+        metrics=metrics,
         batches=BatchPlan(dataset.train, batch_size=train.batch_size, seed=train.seed),
+        built=(*model.built, *builder.built),
+        leak_probe=refuse_leak(model, plan.components(), allowed=train.allow_leak),
     )
+
+
+def make_optimizer(
+    plan: Plan, builder: Builder, infos: list[ParameterInfo]
+) -> torch.optim.Optimizer:
+    """The plan's optimizer over these parameters, each group's peak learning rate kept with it."""
+    component = builder.build(plan.optimizer, "optimizer")
+    try:
+        optimizer: torch.optim.Optimizer = component.build(infos)
+        for group in optimizer.param_groups:
+            group["peak_lr"] = group["lr"]
+    except TpError:
+        raise
+    except Exception as error:
+        raise component_error(plan.optimizer, "can't be built", error) from error
+    return optimizer
 
 
 def component_records(plan: Plan) -> list[ComponentRecord]:

@@ -16,19 +16,22 @@ import torch
 from torch import Tensor
 
 from tp_core.data.batches import Padded, eval_batches, pad, slices
-from tp_core.errors import Diverged
-from tp_core.generation import generate
-from tp_core.interfaces.build import component_error
+from tp_core.device import seed_slice
+from tp_core.errors import Diverged, RunFailed, TpError
+from tp_core.generation import NotFinite, generate
+from tp_core.interfaces.blame import blame
 from tp_core.interfaces.report import ReportView, SplitScores
 from tp_core.interfaces.sequence import SequenceInfo
-from tp_core.device import seed_slice
+from tp_core.interfaces.watch import watched
 from tp_core.training.evaluate import score
+from tp_core.training.first_pass import FINITE
 from tp_core.training.interrupts import Interrupts
 from tp_core.training.progress import Reporter
 from tp_core.training.session import Session, baselines, figures, memory_mib
 
 SAMPLES = 5  # texts in samples.jsonl each time
 FINAL_SAMPLES = 64  # texts the report metrics see
+_NLL = ""  # the name of the likelihood's loss beside the auxiliary ones
 
 
 class Interrupted(Exception):
@@ -55,14 +58,18 @@ def train(session: Session, reporter: Reporter) -> dict[str, Any]:
 
     Raises `Diverged` before a non-finite step is taken, and `Interrupted` after a signal.
     """
-    config, state, bench = session.plan.config.train, session.state, session.bench
+    config, state = session.plan.config.train, session.state
     trainer = Trainer(session)
     scores: dict[str, SplitScores] = {}
-    bench.model.train()
-    if state.step == 0:
-        scores = trainer.evaluate(reporter)
+    session.bench.model.train()
     with Interrupts() as interrupts:
+        if state.first is None:
+            scores = trainer.evaluate(reporter)
         while state.step < config.max_steps:
+            if interrupts.caught:
+                session.save()
+                session.summarise("interrupted")
+                raise Interrupted(interrupts.caught)
             began = time.perf_counter()
             result = trainer.step()
             seconds = time.perf_counter() - began
@@ -74,16 +81,13 @@ def train(session: Session, reporter: Reporter) -> dict[str, Any]:
                 scores = trainer.evaluate(reporter)
             if config.sample_interval and (last or state.step % config.sample_interval == 0):
                 trainer.write_samples()
-            if last or state.step % config.checkpoint_interval == 0 or interrupts.caught:
+            if last or state.step % config.checkpoint_interval == 0:
                 session.save()
-            if interrupts.caught and not last:
-                session.summarise("interrupted")
-                raise Interrupted(interrupts.caught)
     scores = scores or trainer.scores()
     texts = [sample["text"] for sample in trainer.sample(FINAL_SAMPLES)]
     return session.summarise(
         "finished",
-        baselines=baselines(bench),
+        baselines=baselines(session.bench),
         metrics=_metrics(session, ReportView(scores, texts)),
         samples=texts[:SAMPLES],
     )
@@ -91,11 +95,9 @@ def train(session: Session, reporter: Reporter) -> dict[str, Any]:
 
 def _metrics(session: Session, view: ReportView) -> dict[str, Any]:
     results = {}
-    for chosen, metric in session.bench.metrics:
-        try:
+    with blame(session.bench.built):
+        for chosen, metric in session.bench.metrics:
             results[chosen.name] = metric.compute(view)
-        except Exception as error:
-            raise component_error(chosen, "failed", error) from error
     return results
 
 
@@ -112,7 +114,9 @@ class Trainer:
         self.after_step = [m.after_step for m in model.modules() if hasattr(m, "after_step")]
         compiled = self.config.train.compile
         self.loss = torch.compile(model.loss, dynamic=True) if compiled else model.loss
-        size, most = self.config.train.batch_size, self.config.eval.max_lines
+        # What a slice of a step holds in memory, an evaluation can.
+        size = -(-self.config.train.batch_size // self.config.train.grad_accumulation)
+        most = self.config.eval.max_lines
         self.eval_batches = {
             "train": eval_batches(dataset.train, size, min(most, len(dataset.val))),
             "val": eval_batches(dataset.val, size, most),
@@ -120,6 +124,16 @@ class Trainer:
 
     def step(self) -> StepResult:
         """One optimizer step on the batch of this step's number."""
+        try:
+            with blame(self.bench.built):
+                return self._step()
+        except torch.OutOfMemoryError as error:
+            raise RunFailed(
+                f"step {self.state.step + 1}: out of memory on {self.bench.device}: raise "
+                "train.grad_accumulation (same results, less memory) or lower train.batch_size"
+            ) from error
+
+    def _step(self) -> StepResult:
         bench, step = self.bench, self.state.step
         train, tokenizer = self.config.train, bench.dataset.tokenizer
         parts = [
@@ -129,23 +143,23 @@ class Trainer:
         # Divided by the tokens of the whole step: how it is sliced doesn't weigh them differently.
         n_targets = sum(part.n_targets for part in parts)
         n_bytes = sum(part.n_bytes for part in parts)
-        nll = torch.zeros((), device=bench.device)
-        auxiliary: dict[str, Tensor] = {}
+        totals: dict[str, Tensor] = {}
         for index, part in enumerate(parts):
             seed_slice(train.seed, step, index)
-            losses = self._backward(part, n_targets)
-            nll += losses.pop("")
+            losses = self._losses(part)
+            (sum(losses.values(), torch.zeros(())) / n_targets).backward()
             for name, value in losses.items():
-                auxiliary[name] = auxiliary.get(name, torch.zeros((), device=bench.device)) + value
+                totals[name] = totals.get(name, 0) + value.detach()
         limit = train.grad_clip or math.inf
-        norm = torch.nn.utils.clip_grad_norm_(self.parameters, limit)
-        loss, grad_norm = float(nll) / n_targets, float(norm)
-        if not (math.isfinite(loss) and math.isfinite(grad_norm)):
-            raise Diverged(
-                f"step {step + 1}: the loss is {loss:.4g} and the gradient norm {grad_norm:.4g}; "
-                "nothing was updated. Try a lower train.learning_rate, or more warmup"
-            )
+        norm = float(torch.nn.utils.clip_grad_norm_(self.parameters, limit))
+        means = {name: float(value) / n_targets for name, value in totals.items()}
         factor = bench.schedule.factor(step, train.max_steps)
+        if not all(map(math.isfinite, (norm, *means.values()))):
+            raise Diverged(
+                f"step {step + 1}: the loss is {means[_NLL]:.4g} and the gradient norm {norm:.4g}; "
+                f"nothing was updated.{self._first_not_finite(parts)} "
+                "Try a lower train.learning_rate, or more warmup"
+            )
         for group in bench.optimizer.param_groups:
             group["lr"] = group["peak_lr"] * factor
         bench.optimizer.step()
@@ -154,16 +168,17 @@ class Trainer:
             hook()
         self.state.step += 1
         self.state.tokens += n_targets
+        loss = means.pop(_NLL)
         return StepResult(
             loss=loss,
             bits_per_byte=loss * n_targets / (math.log(2) * n_bytes),
-            auxiliary={name: float(value) / n_targets for name, value in auxiliary.items()},
-            grad_norm=grad_norm,
+            auxiliary=means,
+            grad_norm=norm,
             tokens=n_targets,
         )
 
-    def _backward(self, part: Padded, n_targets: int) -> dict[str, Tensor]:
-        """Add one slice's gradients; returns its summed losses by name, the likelihood's being ""."""
+    def _losses(self, part: Padded) -> dict[str, Tensor]:
+        """One slice's losses, summed over its tokens, by name; the likelihood's first."""
         device = self.bench.device
         tokens, targets, lengths = (
             torch.from_numpy(array).to(device, non_blocking=True)
@@ -172,11 +187,21 @@ class Trainer:
         seq = SequenceInfo.of_rows(lengths, tokens.shape[1])
         with self.bench.autocast():
             nll = self.loss(tokens, targets, seq)
-        total = nll
-        for value in seq.losses.values():
-            total = total + value
-        (total / n_targets).backward()
-        return {"": nll.detach(), **{name: value.detach() for name, value in seq.losses.items()}}
+        return {_NLL: nll, **seq.losses}
+
+    def _first_not_finite(self, parts: list[Padded]) -> str:
+        """Which component's output was the first to be NaN or infinite, found by doing it again."""
+        loss, self.loss = self.loss, self.bench.model.loss
+        try:
+            with torch.no_grad(), watched(self.bench.model.built, FINITE):
+                for index, part in enumerate(parts):
+                    seed_slice(self.config.train.seed, self.state.step, index)
+                    self._losses(part)
+        except TpError as fault:
+            return f" First, {fault}."
+        finally:
+            self.loss = loss
+        return ""
 
     def _line(self, split: str) -> dict[str, Any]:
         epoch = round(self.state.step / self.bench.batches.steps_per_epoch, 4)
@@ -243,15 +268,18 @@ class Trainer:
     def sample(self, count: int) -> list[dict[str, Any]]:
         """Unconditional samples from the model as it is; the same streams every time."""
         bench, sampling = self.bench, self.config.sampling
-        continuations = generate(
-            bench.model,
-            bench.chain,
-            bench.dataset.tokenizer,
-            [[]] * count,
-            max_new_tokens=sampling.max_new_tokens,
-            seed=self.config.train.seed,
-            autocast=bench.autocast,
-        )
+        try:
+            continuations = generate(
+                bench.model,
+                bench.chain,
+                bench.dataset.tokenizer,
+                [[]] * count,
+                max_new_tokens=sampling.max_new_tokens,
+                seed=self.config.train.seed,
+                autocast=bench.autocast,
+            )
+        except NotFinite as error:
+            raise Diverged(f"step {self.state.step}: {error}") from error
         decode = bench.dataset.tokenizer.decode
         return [
             {"step": self.state.step, "row": c.row, "text": decode(c.tokens), "stopped": c.stopped}

@@ -8,13 +8,12 @@ import resource
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from tp_core.artifacts import open_plan
+from tp_core.artifacts import doesnt_fit, open_plan
 from tp_core.checkpoint import load_last, save_checkpoint
 from tp_core.config.plan import Plan
 from tp_core.data.baselines import CharNgram
@@ -22,10 +21,9 @@ from tp_core.errors import TpError
 from tp_core.interfaces.report import SplitScores
 from tp_core.jsonl import JsonlWriter, truncate
 from tp_core.provenance import collect
-from tp_core.runs import RunDir, claim_run, new_run_id, read_json, write_json
+from tp_core.runs import RunDir, read_json, write_json
 from tp_core.tokenizer import Tokenizer
 from tp_core.training.bench import Bench, component_records, make_bench
-from tp_core.training.leak_probe import refuse_leak
 
 # Baselines are read off this many training lines at most: more would hardly move them.
 _BASELINE_LINES = 100_000
@@ -104,13 +102,9 @@ class Session:
         self.samples.close()
 
 
-def start(plan: Plan, runs_dir: Path, run_id: str | None) -> Session:
-    """A new run. Whatever can be wrong with its input is found before anything is written."""
-    bench = make_bench(plan)
-    leak_probe = _probe(bench)
-    now = datetime.now(timezone.utc)
-    run = claim_run(runs_dir, run_id or new_run_id(now))
-    dataset = bench.dataset
+def start(bench: Bench, run: RunDir) -> Session:
+    """A new run in a directory that was claimed for it."""
+    plan, dataset = bench.plan, bench.dataset
     provenance = collect(
         component_records(plan),
         {
@@ -124,9 +118,10 @@ def start(plan: Plan, runs_dir: Path, run_id: str | None) -> Session:
         },
         torch_threads=torch.get_num_threads(),
     )
-    provenance["leak_probe"] = leak_probe
+    provenance["leak_probe"] = bench.leak_probe
     run.tokenizer_path.write_bytes(dataset.tokenizer.model_bytes)
     write_json(run.provenance_path, provenance)
+    # Last, so that a run that has a config has all the rest.
     write_json(run.config_path, plan.config.as_data())
     return _open(run, bench, State(), provenance)
 
@@ -134,38 +129,29 @@ def start(plan: Plan, runs_dir: Path, run_id: str | None) -> Session:
 def resume(run: RunDir) -> Session:
     """An interrupted run, at its last checkpoint; files written since are cut back to it."""
     plan = open_plan(run)
+    if run.summary_path.exists() and read_json(run.summary_path).get("status") == "finished":
+        raise TpError(f"run '{run.id}' is complete: nothing to resume")
     provenance = read_json(run.provenance_path)
     has_checkpoint = run.last_path.exists() or run.previous_path.exists()
     payload = load_last(run)[0] if has_checkpoint else None
     state = State(**json.loads(payload["state"])) if payload else State()
-    if state.step >= plan.config.train.max_steps and run.summary_path.exists():
-        raise TpError(f"run '{run.id}' is complete at step {state.step}: nothing to resume")
     bench = make_bench(plan, Tokenizer.load(run.tokenizer_path))
     if bench.dataset.sha256 != provenance["data"]["sha256"]:
         raise TpError(
             f"{plan.config.data.path} has changed since run '{run.id}' began: "
             "restore it, or start a new run"
         )
-    _probe(bench)
     if payload:
         try:
             bench.model.load_state_dict(payload["model"])
             bench.optimizer.load_state_dict(payload["optimizer"])
         except (KeyError, ValueError, RuntimeError) as error:
-            raise TpError(
-                f"the checkpoint of run '{run.id}' doesn't fit its components as installed now: "
-                f"{str(error).splitlines()[0]}"
-            ) from error
+            raise doesnt_fit(f"the checkpoint of run '{run.id}'", error) from error
     for path, key in ((run.metrics_path, "metrics_offset"), (run.samples_path, "samples_offset")):
         if path.exists() or payload:
             truncate(path, payload[key] if payload else 0)
     run.summary_path.unlink(missing_ok=True)
     return _open(run, bench, state, provenance)
-
-
-def _probe(bench: Bench) -> str:
-    allowed = bench.plan.config.train.allow_leak
-    return refuse_leak(bench.model, bench.plan.components(), allowed=allowed)
 
 
 def _open(run: RunDir, bench: Bench, state: State, provenance: Mapping[str, Any]) -> Session:
@@ -174,7 +160,7 @@ def _open(run: RunDir, bench: Bench, state: State, provenance: Mapping[str, Any]
 
 
 def baselines(bench: Bench) -> dict[str, Any]:
-    """Bits per byte of two character models on the same split, so that the figure means something."""
+    """Bits per byte of two character models on the same split, to hold the model's against."""
     train = bench.dataset.train
     lines = [train.text(i) for i in range(min(len(train), _BASELINE_LINES))]
     held_out = bench.dataset.val.texts()

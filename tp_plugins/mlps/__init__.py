@@ -27,11 +27,11 @@ class MoeOptions(Options):
     expansion: float = Field(
         2.0, gt=0, description="hidden width / d_model of one expert", examples=[1.0]
     )
-    loss_weight: float | None = Field(
-        0.01, gt=0, description="weight of the balance loss; null is off", examples=[0.1]
+    loss_weight: float = Field(
+        0.01, ge=0, description="weight of the balance loss; 0 is off", examples=[0.1]
     )
-    bias_rate: float | None = Field(
-        None, gt=0, description="step of the balance bias; null is off", examples=[0.1]
+    bias_rate: float = Field(
+        0.0, ge=0, description="step of the balance bias; 0 is off", examples=[0.1]
     )
 
     def problems(self, dims: Dims) -> Iterable[str]:

@@ -67,9 +67,9 @@ class Moe(nn.Module):
         valid = seq.valid.flatten().float()
         counts = F.one_hot(chosen, self.options.n_experts).sum(1) * valid[:, None]
         load = counts.sum(0)
-        if self.options.bias_rate is not None:
+        if self.options.bias_rate:
             self.load += load
-        if self.options.loss_weight is not None:
+        if self.options.loss_weight:
             tokens = valid.sum().clamp(min=1)
             shares = load / (tokens * self.options.top_k)
             means = (scores * valid[:, None]).sum(0) / tokens
@@ -79,6 +79,6 @@ class Moe(nn.Module):
 
     def after_step(self) -> None:
         """Lean towards the experts that had less than their share."""
-        if self.options.bias_rate is not None:
+        if self.options.bias_rate:
             self.bias += self.options.bias_rate * torch.sign(self.load.mean() - self.load)
             self.load.zero_()

@@ -9,7 +9,10 @@ from tp_core import Component, Dims, Options, hookimpl
 
 class EmaOptions(Options):
     slowest: float = Field(
-        32.0, gt=1, description="tokens the slowest head averages over, at the start", examples=[4.0]
+        32.0,
+        gt=1,
+        description="tokens the slowest head averages over, at the start",
+        examples=[4.0],
     )
     gate: bool = Field(True, description="sigmoid gate on the averages, from the input")
 

@@ -1,0 +1,123 @@
+"""Someone else's package from source to uninstalled: built, installed in a virtual environment of its
+own beside tp's wheel, listed, tested by the kit, trained with, generated from, removed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import sysconfig
+import venv
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+EXAMPLE = ROOT / "examples" / "tp-ema"
+QUICK = [
+    *("--set", "train.max_steps=6", "--set", "train.schedule.warmup=2"),
+    *("--set", "model.d_model=32", "--set", "model.n_layers=2", "--set", "eval.max_lines=50"),
+    *("--set", "model.positional_encoding=none"),
+]
+
+
+class Machine:
+    """A virtual environment that has what tp depends on, and nothing of this checkout."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.env = home / "venv"
+        venv.create(self.env, with_pip=True)
+        # Torch is not installed a second time: the packages of this interpreter are borrowed, after
+        # the environment's own, and without their .pth files, so an editable tp there is not seen.
+        site = next(self.env.glob("lib/python*/site-packages"), self.env / "Lib/site-packages")
+        (site / "borrowed.pth").write_text(sysconfig.get_paths()["purelib"])
+
+    def run(self, *command: str | Path, code: int = 0) -> subprocess.CompletedProcess[str]:
+        environment = {
+            k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")
+        }
+        environment |= {"TP_CACHE_DIR": str(self.home / "cache"), "OMP_NUM_THREADS": "1"}
+        bin_dir = self.env / ("Scripts" if os.name == "nt" else "bin")
+        words = [str(bin_dir / command[0]), *map(str, command[1:])]
+        done = subprocess.run(
+            words, cwd=self.home, env=environment, capture_output=True, text=True, timeout=300
+        )
+        assert done.returncode == code, f"{words}\n{done.stdout}\n{done.stderr}"
+        assert "Traceback" not in done.stderr
+        return done
+
+
+def build(source: Path, into: Path) -> Path:
+    command = [sys.executable, "-m", "build", "--wheel", "--outdir", str(into), str(source)]
+    subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)
+    return max(into.glob("*.whl"), key=lambda path: path.stat().st_mtime_ns)
+
+
+@pytest.fixture(scope="module")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    into = tmp_path_factory.mktemp("wheels")
+    return build(ROOT, into), build(EXAMPLE, into)
+
+
+def test_a_package_lives_and_leaves(wheels: tuple[Path, Path], tmp_path: Path) -> None:
+    tp_wheel, ema_wheel = wheels
+    machine = Machine(tmp_path)
+    machine.run("pip", "install", "--no-deps", "--no-index", tp_wheel)
+    machine.run("tp", "init", "here")
+    config = Path("here/config.toml")
+    start = ("train", "--config", config, "--set", "data.path=here/phrases.txt", *QUICK)
+
+    missing = machine.run("tp", *start, "--set", "model.attention=ema", code=2)
+    assert "no attention 'ema'" in missing.stderr
+    missing = machine.run("tp", *start, "--set", "model.attention=tp-ema:ema", code=2)
+    assert "pip install tp-ema" in missing.stderr
+    assert not (tmp_path / "runs").exists()
+
+    machine.run("pip", "install", "--no-deps", "--no-index", ema_wheel)
+    rows = json.loads(machine.run("tp", "plugins", "list", "--json").stdout)["components"]
+    (row,) = [row for row in rows if row["distribution"] == "tp-ema"]
+    assert (row["kind"], row["name"], row["status"]) == ("attention", "ema", "ok")
+    assert "slowest" in machine.run("tp", "plugins", "show", "ema").stdout
+
+    report = json.loads(machine.run("tp", "plugins", "test", "tp-ema", "--json").stdout)
+    outcomes = [result["status"] for result in report["results"]]
+    assert outcomes.count("passed") > 20
+    assert "failed" not in outcomes
+
+    for run_id, name in (("bare", "ema"), ("qualified", "tp-ema:ema")):
+        machine.run("tp", *start, "--run-id", run_id, "--set", f"model.attention={name}")
+    runs = [tmp_path / "runs" / run_id for run_id in ("bare", "qualified")]
+    bare, qualified = (
+        [json.loads(line) | {"perf": None} for line in (run / "metrics.jsonl").open()]
+        for run in runs
+    )
+    assert bare == qualified
+    stored = json.loads((runs[0] / "config.json").read_text())["model"]["attention"]
+    assert stored["name"] == "tp-ema:ema"
+    provenance = json.loads((runs[0] / "provenance.json").read_text())
+    (record,) = [c for c in provenance["components"] if c["distribution"] == "tp-ema"]
+    assert record["version"] == "0.1.0"
+    assert len(record["source_sha256"]) == 64
+    assert provenance["leak_probe"] == "no leak"
+    said = machine.run("tp", "generate", "--run-id", "bare", "--prompt", "the", "--seed", "3")
+    assert said.stdout.startswith("the")
+
+    machine.run("pip", "uninstall", "--yes", "tp-ema")
+    for command in (
+        ("generate", "--run-id", "bare", "--unconditional"),
+        ("train", "--resume", "bare"),
+    ):
+        assert "pip install tp-ema==0.1.0" in machine.run("tp", *command, code=2).stderr
+    assert "tp-ema" not in machine.run("tp", "plugins", "list").stdout
+    assert "bare" in machine.run("tp", "runs", "list").stdout
+
+
+def test_the_wheel_carries_what_init_writes_and_the_types(wheels: tuple[Path, Path]) -> None:
+    import zipfile
+
+    names = set(zipfile.ZipFile(wheels[0]).namelist())
+    wanted = {"tp_core/starter/phrases.txt", "tp_core/starter/default.toml", "tp_core/py.typed"}
+    assert wanted <= names
+    assert not [name for name in names if name.startswith(("tests", "docs", "benchmarks"))]

@@ -1,0 +1,190 @@
+"""Checks of how a component is built, copied, saved and moved."""
+
+from __future__ import annotations
+
+import copy
+import io
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tp_core.hookspecs import KINDS
+from tp_core.model import Decoder
+from tp_core.testing.registry import check, scene_check
+from tp_core.testing.results import PASSED, Finding, Worst
+from tp_core.testing.scenes import (
+    MODEL_KINDS,
+    VOCAB,
+    Scene,
+    difference,
+    noise,
+    plain,
+    seeded,
+    some_tokens,
+    training,
+)
+from tp_core.testing.subjects import Subject
+from tp_core.testing.tensors import draws, held, registered
+
+
+@check(*KINDS)
+def builds(subject: Subject) -> Finding:
+    """It can be had, with these options, at the sizes of a tiny model."""
+    if subject.refusal:
+        return Finding(fault=subject.refusal)
+    for scene in subject.scenes:
+        if subject.kind in MODEL_KINDS:
+            scene.build_model()
+        scene.build_component()
+    return PASSED
+
+
+@scene_check(*MODEL_KINDS, first_only=True)
+def seed_determinism(scene: Scene) -> Finding:
+    """One seed gives one start, whatever the global generators hold, and these don't move."""
+    starts = []
+    for state in (0, 1):
+        with _global_generators(state):
+            before = _generator_states()
+            starts.append(held(scene.build_model(moved=False)))
+            if _generator_states() != before:
+                return Finding(fault="building it moves a global random generator (torch's, NumPy's "
+                               "or Python's); draw start values from torch's generator only, in "
+                               "the constructor, where it is set aside")
+    first, second = starts
+    for name, tensor in first.items():
+        if name not in second or not torch.equal(tensor, second[name]):
+            return Finding(fault=f"'{name}' starts elsewhere when built again with the same seed")
+    return PASSED
+
+
+@scene_check(*MODEL_KINDS, first_only=True)
+def seed_used(scene: Scene) -> Finding:
+    """Another seed gives other start values: every random draw follows it."""
+    first, second = (draws(lambda s=seed: scene.build_model(s, moved=False)) for seed in (1, 2))
+    for one, other in zip(first, second, strict=False):
+        constant = one.numel() == 0 or bool((one == one.flatten()[0]).all())
+        if one.shape == other.shape and torch.equal(one, other) and not constant:
+            return Finding(
+                fault=f"random numbers of shape {tuple(one.shape)} are drawn alike under two seeds; "
+                "use no generator of your own and no manual_seed in the constructor"
+            )
+    return PASSED
+
+
+@scene_check(*MODEL_KINDS, first_only=True)
+def state_dict_round_trip(scene: Scene) -> Finding:
+    """A trained model's state_dict, loaded over another start, gives the same model.
+
+    Tolerance 0: equal numbers through equal operations.
+    """
+    source, target = scene.build_model(seed=1), scene.build_model(seed=2)
+    learn(source)
+    file = io.BytesIO()
+    torch.save(source.state_dict(), file)
+    file.seek(0)
+    target.load_state_dict(torch.load(file, weights_only=True))
+    return _alike(target, source, "after loading")
+
+
+@scene_check(*MODEL_KINDS, first_only=True)
+def tensors_registered(scene: Scene) -> Finding:
+    """Every tensor it holds is a parameter or a buffer, so that .to(device) moves it."""
+    model = scene.build_model()
+    model(some_tokens(2), plain(2))  # some are made when first needed
+    known = {id(tensor) for tensor in registered(model).values()}
+    loose = [path for path, tensor in held(model).items() if id(tensor) not in known]
+    if loose:
+        return Finding(
+            fault=f"'{loose[0]}' is a tensor that .to(device) doesn't move: "
+            "make it a parameter, or register_buffer it"
+        )
+    return PASSED
+
+
+@scene_check(*MODEL_KINDS, first_only=True)
+def deepcopy(scene: Scene) -> Finding:
+    """A deep copy computes the same, and shares nothing with the original. Tolerance 0."""
+    model = scene.build_model()
+    twin = copy.deepcopy(model)
+    same = _alike(twin, model, "a deep copy")
+    if same.fault:
+        return same
+    untouched = model(some_tokens(2), plain(2))[0]
+    with torch.no_grad():
+        for name, parameter in twin.named_parameters():
+            parameter += noise(f"copy {name}", *parameter.shape)
+    worst = Worst(0.0)
+    after = model(some_tokens(2), plain(2))[0]
+    worst.add(difference(after, untouched), "the original, once its copy's parameters changed")
+    return worst.finding()
+
+
+@scene_check(*MODEL_KINDS, first_only=True)
+def evaluation_repeats(scene: Scene) -> Finding:
+    """In evaluation the same input gives the same output: no dropout, no memory. Tolerance 0."""
+    worst = Worst(0.0)
+    tokens, seq = some_tokens(2), plain(2)
+    with torch.no_grad():
+        first = seeded(0, scene.model, tokens, seq)[0]
+        scene.model(some_tokens(2, purpose="between"), plain(2))
+        worst.add(difference(seeded(1, scene.model, tokens, plain(2))[0], first), "a second pass")
+    return worst.finding()
+
+
+def learn(model: Decoder, steps: int = 2) -> None:
+    """A little gradient descent, as the training loop does it, so that all that learns has moved."""
+    with training(model), torch.random.fork_rng(devices=[]):
+        for step in range(steps):
+            torch.manual_seed(step)
+            tokens, seq = some_tokens(3, purpose=f"learn {step}"), plain(3)
+            loss = model.loss(tokens, (tokens + 1) % VOCAB, seq) + sum(seq.losses.values())
+            loss.backward()
+            with torch.no_grad():
+                for parameter in model.parameters():
+                    if parameter.grad is not None:
+                        parameter -= 0.003 * parameter.grad
+            model.zero_grad()
+            for module in model.modules():
+                if hasattr(module, "after_step"):
+                    module.after_step()
+
+
+def _alike(model: Decoder, reference: Decoder, where: str) -> Finding:
+    worst = Worst(0.0)
+    tokens = some_tokens(2)
+    with torch.no_grad():
+        pair: list[Tensor] = [m(tokens, plain(2))[0] for m in (model, reference)]
+        worst.add(difference(*pair), where)
+        with training(model), training(reference):
+            pair = [seeded(0, m, tokens, plain(2))[0] for m in (model, reference)]
+        worst.add(difference(*pair), f"{where}, in training mode")
+    return worst.finding()
+
+
+def _generator_states() -> tuple[bytes, bytes, int]:
+    numpy_state = np.random.get_state(legacy=False)
+    return (
+        torch.get_rng_state().numpy().tobytes(),
+        repr(numpy_state).encode(),
+        hash(random.getstate()),
+    )
+
+
+@contextmanager
+def _global_generators(seed: int) -> Iterator[None]:
+    """Torch's, NumPy's and Python's global generators seeded, and put back afterwards."""
+    numpy_state, python_state = np.random.get_state(), random.getstate()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        np.random.seed(seed)
+        random.seed(seed)
+        try:
+            yield
+        finally:
+            np.random.set_state(numpy_state)
+            random.setstate(python_state)

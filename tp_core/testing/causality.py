@@ -1,0 +1,81 @@
+"""Checks that no output depends on a later token."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from tp_core.testing.registry import scene_check
+from tp_core.testing.results import Finding, Worst
+from tp_core.testing.scenes import (
+    LENGTH,
+    PATHS,
+    SEQUENCE_KINDS,
+    VOCAB,
+    Scene,
+    difference,
+    modes,
+    noise,
+    some_tokens,
+    training,
+)
+
+# Unchanged tokens go through the same operations whatever follows them, unless tokens are regrouped
+# (by expert, say) or the row is shorter: rounding alone. TOLERANCE_NOTE
+CHANGE_TOLERANCE = 2e-5
+
+_CUTS = (0, LENGTH // 2, LENGTH - 2)  # the last token that is looked at
+
+
+@scene_check(*SEQUENCE_KINDS)
+def causality_gradient(scene: Scene) -> Finding:
+    """The gradient of earlier outputs with respect to later tokens is exactly zero.
+
+    Tolerance 0: what is masked has weight zero, and zero times anything finite is zero.
+    """
+    model = scene.build_model()
+    inputs: list[Tensor] = []
+
+    def capture(module: nn.Module, args: object, output: Tensor) -> Tensor:
+        inputs.append(output.detach().requires_grad_())
+        return inputs[-1]
+
+    model.embedding.register_forward_hook(capture)
+    worst = Worst(0.0)
+    with training(model):
+        for path, sequence in PATHS.items():
+            logits = model(some_tokens(2), sequence(2))[0]
+            weights = noise("cotangent", *logits.shape)
+            for cut in _CUTS:
+                seen = (logits * weights)[:, : cut + 1].sum()
+                gradient = torch.autograd.grad(seen, inputs[-1], retain_graph=True)[0]
+                if not bool(gradient[:, : cut + 1].any(-1).all()):
+                    return Finding(fault=f"{path}: a token has no influence on its own output")
+                leak = float(gradient[:, cut + 1 :].abs().max())
+                worst.add(leak, f"{path}: the gradient of outputs up to token {cut} at later ones")
+    return worst.finding()
+
+
+@scene_check(*SEQUENCE_KINDS)
+def causality_change(scene: Scene) -> Finding:
+    """Changing or cutting off later tokens doesn't change earlier outputs.
+
+    It finds what a gradient doesn't see: statistics over time that are detached, an argmax.
+    """
+    worst = Worst(CHANGE_TOLERANCE)
+    tokens = some_tokens(2)
+    with torch.no_grad():
+        for mode in modes(scene):
+            for path, sequence in PATHS.items():
+                before = scene.model(tokens, sequence(2))[0]
+                for cut in _CUTS:
+                    end = cut + 1
+                    changed = torch.cat([tokens[:, :end], (tokens[:, end:] + end) % VOCAB], 1)
+                    after = scene.model(changed, sequence(2))[0]
+                    short = scene.model(tokens[:, :end], sequence(2, end))[0]
+                    for now, what in ((after, "change"), (short, "are cut off")):
+                        worst.add(
+                            difference(now[:, :end], before[:, :end]),
+                            f"{path}, {mode}: outputs up to token {cut} when later tokens {what}",
+                        )
+    return worst.finding()

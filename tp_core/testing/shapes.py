@@ -1,0 +1,122 @@
+"""Checks of shapes and types, and of gradients: that they are there, finite, and of every parameter."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tp_core.interfaces.positions import Positions
+from tp_core.interfaces.sequence import SequenceInfo
+from tp_core.model import Decoder
+from tp_core.testing.registry import scene_check
+from tp_core.testing.results import PASSED, Finding
+from tp_core.testing.scenes import (
+    CPU,
+    MODEL_KINDS,
+    SIZES,
+    VOCAB,
+    Scene,
+    left_padded,
+    noise,
+    plain,
+    some_tokens,
+    training,
+)
+
+_LAYOUTS = ((3, 5), (1, 1), (2, SIZES["max_seq_len"]))  # rows and tokens, up to the longest row
+
+
+@scene_check(*MODEL_KINDS)
+def shapes(scene: Scene) -> Finding:
+    """Outputs have the shapes and types of the contract, from one token to the longest row."""
+    with torch.no_grad():
+        for batch, length in _LAYOUTS:
+            tokens, seq = some_tokens(batch, length), plain(batch, length)
+            state = scene.model.init_state(batch, length, CPU, torch.float32)
+            placed = SequenceInfo.of_positions(seq.positions)
+            for logits, _ in (scene.model(tokens, seq), scene.model(tokens, placed, state)):
+                fault = _unlike(logits, (batch, length, VOCAB), "logits")
+                if fault:
+                    return Finding(fault)
+        return Finding(_component_fault(scene))
+
+
+def _component_fault(scene: Scene) -> str:
+    made, dim = scene.build_component(), SIZES["d_model"]
+    x = noise("shapes", 2, 5, dim)
+    if scene.kind == "norm":
+        faults = [_unlike(made(x_), x_.shape, "output") for x_ in (x, x[0, 0], x[None])]
+        narrow = scene.build_component(dim=8)
+        return next(filter(None, [*faults, _unlike(narrow(x[..., :8]), (2, 5, 8), "output")]), "")
+    if scene.kind == "positional_encoding":
+        return next(filter(None, _encoding_faults(made, x)), "")
+    if scene.kind == "mlp":
+        return _unlike(made(x, plain(2, 5)), x.shape, "output")
+    returned = made(x, plain(2, 5), None)
+    if not isinstance(returned, tuple) or len(returned) != 2:
+        return "forward() must return its output and the state after it"
+    return _unlike(returned[0], x.shape, "output")
+
+
+def _encoding_faults(encoding: Any, x: Tensor) -> list[str]:
+    batch, length, heads = 2, 5, SIZES["n_heads"]
+    seq, sites = plain(batch, length), Positions(encoding)
+    t = noise("heads", batch, heads, length, SIZES["d_model"] // heads)
+    logits = noise("logits", batch, heads, length, length)
+    faults = []
+    if hasattr(encoding, "embed"):
+        faults.append(_unlike(encoding.embed(x, seq), x.shape, "embed()"))
+    for which in ("q", "k") if sites.rotates else ():
+        faults.append(_unlike(sites.rotate(t, seq.positions, which), t.shape, "rotate()"))
+    bias = sites.bias(seq.positions, seq.positions)
+    if bias is not None:
+        shape = (*bias.shape[:1], *logits.shape[1:])
+        faults.append(_unlike(bias, shape, "bias()"))
+        faults.append("" if len(bias) in (1, batch) else f"bias() has a batch of {len(bias)}")
+    if sites.scores:
+        features = sites.features(x, seq, None).get("features")
+        mask = torch.ones(batch, 1, length, length, dtype=torch.bool).tril()
+        scored = sites.score(t, logits, features, features, mask)
+        faults.append(_unlike(scored, logits.shape, "score()"))
+    return faults
+
+
+def _unlike(value: object, shape: tuple[int, ...], what: str) -> str:
+    if not isinstance(value, Tensor):
+        return f"{what} is {type(value).__name__}, not a tensor"
+    if value.shape != shape or value.dtype != torch.float32:
+        return f"{what} is {value.dtype} {list(value.shape)}, not torch.float32 {list(shape)}"
+    return ""
+
+
+@scene_check(*MODEL_KINDS)
+def gradients(scene: Scene) -> Finding:
+    """Every parameter gets a gradient that isn't zero, and none that isn't finite, pads or not."""
+    model = scene.build_model()
+    alive: set[str] = set()
+    lengths = torch.tensor([10, 6, 3])
+    right = SequenceInfo.of_rows(lengths, 10)
+    left = SequenceInfo.of_positions(left_padded(lengths, 10))
+    for seq, layout in ((right, "pads on the right"), (left, "pads on the left")):
+        for name, gradient in _gradients(model, seq).items():
+            if not bool(torch.isfinite(gradient).all()):
+                return Finding(fault=f"the gradient of '{name}' isn't finite with {layout}")
+            if bool(gradient.any()):
+                alive.add(name)
+    dead = [name for name, _ in model.named_parameters() if name not in alive]
+    if dead:
+        return Finding(fault=f"parameter '{dead[0]}' has no gradient: nothing depends on it")
+    return PASSED
+
+
+def _gradients(model: Decoder, seq: SequenceInfo) -> dict[str, Tensor]:
+    tokens = some_tokens(*seq.positions.shape, purpose="gradients")
+    targets = torch.where(seq.valid, (tokens + 1) % VOCAB, -100)
+    model.zero_grad()
+    with training(model), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        loss = model.loss(tokens, targets, seq)
+        (loss + sum(seq.losses.values())).backward()
+    return {name: p.grad for name, p in model.named_parameters() if p.grad is not None}

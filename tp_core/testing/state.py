@@ -1,0 +1,137 @@
+"""Checks of decoding with a state: whatever the chunks, the state says the same as the whole row."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor
+
+from tp_core.interfaces.sequence import SequenceInfo
+from tp_core.interfaces.state import State, reorder
+from tp_core.model import Decoder
+from tp_core.testing.registry import scene_check
+from tp_core.testing.results import Finding, Worst
+from tp_core.testing.scenes import (
+    CPU,
+    LENGTH,
+    SEQUENCE_KINDS,
+    Scene,
+    capacity,
+    difference,
+    plain,
+    some_tokens,
+    stream,
+)
+
+# The same sums in another order, in fp32. TOLERANCE_NOTE
+TOLERANCE = 5e-5
+
+# Token by token; at once; chunks shorter and longer than a window of 3; a prompt, then tokens.
+CHUNKINGS = ([1] * LENGTH, [LENGTH], [2, 5, 1, 2], [6, 1, 1, 1, 1])
+
+# x reads a token, . idles. Between chunk borders rows idle wholly, partly and not at all.
+_TURNS = ("xxxxxxxxxx..", ".xx..xxx.xxx", "x...xx.xx..x")
+_TURN_CHUNKS = ([1] * 12, [1, 3, 2, 2, 4])
+
+
+@scene_check(*SEQUENCE_KINDS)
+def incremental(scene: Scene) -> Finding:
+    """A row read through a state, in chunks of any size, gives what the whole row gives."""
+    worst = Worst(TOLERANCE)
+    tokens, seq = some_tokens(2), plain(2)
+    with torch.no_grad():
+        whole = scene.model(tokens, seq)[0]
+        for chunks in CHUNKINGS:
+            parts = stream(scene.model, tokens, seq.positions, chunks)
+            worst.add(difference(parts, whole), f"read in chunks of {chunks}")
+    return worst.finding()
+
+
+@scene_check(*SEQUENCE_KINDS)
+def idle_rows(scene: Scene) -> Finding:
+    """A row at position −1 keeps its state, and what it says later is as if it hadn't idled."""
+    worst = Worst(TOLERANCE)
+    active = torch.tensor([[turn == "x" for turn in row] for row in _TURNS])
+    positions = torch.where(active, active.cumsum(1) - 1, -1)
+    tokens = some_tokens(*positions.shape, purpose="turns")
+    with torch.no_grad():
+        alone = _alone(scene.model, tokens, active)
+        for chunks in _TURN_CHUNKS:
+            parts = stream(scene.model, tokens, positions, chunks)
+            worst.add(difference(parts[active], alone), f"rows that idle, in chunks of {chunks}")
+        worst.add(_moved_while_idle(scene.model, tokens, positions), "the state of a row that idles")
+    return worst.finding()
+
+
+
+def _moved_while_idle(model: Decoder, tokens: Tensor, positions: Tensor) -> float:
+    """The largest change in the state of rows that idle, relative to what the tensor holds."""
+    state = model.init_state(len(tokens), capacity(positions), CPU, torch.float32)
+    largest = 0.0
+    for step in range(tokens.shape[1]):
+        before = leaves(copy.deepcopy(state))
+        here = slice(step, step + 1)
+        _, after = model(tokens[:, here], SequenceInfo.of_positions(positions[:, here]), state)
+        assert after is not None
+        state = after
+        idle = positions[:, step] < 0
+        for name, now in leaves(state).items():
+            # A state may also grow by a slot for all rows; then it can't be compared like this.
+            if idle.any() and name in before and before[name].shape == now.shape:
+                largest = max(largest, difference(now[idle], before[name][idle]))
+    return largest
+
+
+@scene_check(*SEQUENCE_KINDS)
+def state_reorder(scene: Scene) -> Finding:
+    """A state is a nested dict of tensors with rows on dim 0, so rows can be dropped, repeated and
+    permuted by picking, and the picked rows go on by themselves."""
+    worst = Worst(TOLERANCE)
+    tokens, cut = some_tokens(3), 4
+    rows = torch.tensor([2, 0, 0, 1])
+    onward = some_tokens(4, LENGTH - cut, purpose="onward")
+    with torch.no_grad():
+        state = scene.model.init_state(3, LENGTH, CPU, torch.float32)
+        state = _read(scene.model, tokens[:, :cut], 0, state)[1]
+        fault = _malformed(state, 3)
+        if fault:
+            return Finding(fault)
+        picked = reorder(state, rows)
+        for prompt, rest, start, where in (
+            (tokens, tokens[:, cut:], state, "the rows it was picked from"),
+            (tokens[rows], onward, picked, "picked rows"),
+        ):
+            whole = torch.cat([prompt[:, :cut], rest], 1)
+            expected = scene.model(whole, plain(len(whole)))[0][:, cut:]
+            first, after = _read(scene.model, rest[:, :1], cut, start)
+            second = _read(scene.model, rest[:, 1:], cut + 1, after)[0]
+            worst.add(difference(torch.cat([first, second], 1), expected), where)
+    return worst.finding()
+
+
+def _read(model: Decoder, tokens: Tensor, start: int, state: State) -> tuple[Tensor, State]:
+    positions = torch.arange(start, start + tokens.shape[1]).expand_as(tokens)
+    logits, after = model(tokens, SequenceInfo.of_positions(positions), state)
+    assert after is not None
+    return logits, after
+
+
+def leaves(state: State, path: str = "") -> dict[str, Tensor]:
+    """A state's tensors by the path to them."""
+    found: dict[str, Tensor] = {}
+    for name, value in state.items():
+        inner = f"{path}.{name}" if path else name
+        found.update(leaves(value, inner) if isinstance(value, dict) else {inner: value})
+    return found
+
+
+def _malformed(state: object, batch: int) -> str:
+    if not isinstance(state, dict):
+        return f"the state is {type(state).__name__}, not a dict"
+    for name, value in leaves(state).items():
+        if not isinstance(value, Tensor):
+            return f"state '{name}' is {type(value).__name__}, not a tensor"
+        if not value.ndim or len(value) != batch:
+            return f"state '{name}' is {list(value.shape)}: its dim 0 must be the batch of {batch}"
+    return ""
