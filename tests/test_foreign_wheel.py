@@ -1,5 +1,8 @@
-"""Someone else's package from source to uninstalled: built, installed in a virtual environment of its
-own beside tp's wheel, listed, tested by the kit, trained with, generated from, removed."""
+"""Someone else's package from source to uninstalled.
+
+Built, installed in a virtual environment of its own beside tp's wheel, listed, tested by the kit,
+trained with, generated from, removed.
+"""
 
 from __future__ import annotations
 

@@ -296,7 +296,7 @@ class Catalogue:
         message = f"no {kind} '{name}'{where}."
         elsewhere = [c.kind for one in source for c in one.components if name in c.names]
         if elsewhere:
-            message += f" There is {_article(elsewhere[0])} of that name."
+            message += f" There is one of kind {elsewhere[0]}."
         near = did_you_mean(name, known)
         message += near or (f" There is: {', '.join(sorted(set(known)))}." if known else "")
         for one in source:
@@ -342,7 +342,3 @@ def _of_kind(source: Iterable[Loaded], kind: str) -> list[Registered]:
 
 def _named(source: Iterable[Loaded], kind: str, name: str) -> list[Registered]:
     return [c for c in _of_kind(source, kind) if name in c.names]
-
-
-def _article(kind: str) -> str:
-    return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"

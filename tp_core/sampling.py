@@ -75,7 +75,9 @@ class SamplerChain:
         name = self.chosen[index].name
         if not isinstance(logits, Tensor) or logits.shape != shape:
             found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-            raise RunFailed(f"sampler '{name}' returned {found}, not logits of shape {tuple(shape)}")
+            raise RunFailed(
+                f"sampler '{name}' returned {found}, not logits of shape {tuple(shape)}"
+            )
         largest = logits.amax(-1)
         if not bool(torch.isfinite(largest).all()):  # NaN is the largest of its row
             raise RunFailed(f"sampler '{name}' left a row without any token, or with NaN or +inf")

@@ -1,4 +1,4 @@
-"""Attentions and encodings against second implementations, written from the papers token by token."""
+"""Attentions and encodings against second implementations, written out token by token."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def turned(t: Tensor, base: float = 10000.0) -> Tensor:
 def weigh(
     q: Tensor, k: Tensor, v: Tensor, change: Any = None, sink: Tensor | None = None
 ) -> Tensor:
-    """Softmax attention with a loop over queries; `change(logits, i)` edits logits [B, H, i + 1]."""
+    """Softmax attention, query by query; `change(logits, i)` edits logits [B, H, i + 1]."""
     out = torch.zeros(*q.shape[:3], v.shape[-1])
     for i in range(q.shape[2]):
         logits = (q[:, :, i : i + 1] * k[:, :, : i + 1]).sum(-1) / math.sqrt(q.shape[-1])

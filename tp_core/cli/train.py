@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import signal
+from datetime import datetime, timezone
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
+    from tp_core.runs import RunDir
     from tp_core.training.session import Session
 
 INTERRUPTED = 128
@@ -41,7 +45,7 @@ def command(
     Writes runs/RUN_ID/ and prints the run id on stdout. Ctrl-C stops after the current step, with a
     checkpoint.
     """
-    from tp_core.runs import check_run_id, find_run, lock
+    from tp_core.runs import check_run_id, claim_run, find_run, lock, new_run_id
 
     if resume_id is not None:
         if config_path or sets or run_id or dry_run:
@@ -72,11 +76,13 @@ def command(
 
         click.echo(describe(plan), nl=False)
         return
+    from tp_core.training.bench import make_bench
     from tp_core.training.session import start
 
-    session = start(plan, runs_dir, run_id)
-    with lock(session.run):
-        _train(session)
+    bench = make_bench(plan)  # whatever is wrong with the input is found before a run is made
+    run = claim_run(runs_dir, run_id or new_run_id(datetime.now(timezone.utc)))
+    with lock(run):
+        _train(start(bench, run))
 
 
 def _train(session: Session) -> None:
@@ -90,10 +96,11 @@ def _train(session: Session) -> None:
         try:
             summary = train(session, reporter)
         except Interrupted as stop:
-            again = f"tp train --resume {run.id}"
-            again += f" --runs-dir {run.path.parent}" if str(run.path.parent) != "runs" else ""
-            reporter.say(f"interrupted at step {session.state.step}; go on with: {again}")
+            reporter.say(f"interrupted at step {session.state.step}; go on with: {_again(run)}")
             raise SystemExit(INTERRUPTED + stop.signal) from None
+        except KeyboardInterrupt:
+            reporter.say(f"stopped at once; go on from the last checkpoint with: {_again(run)}")
+            raise SystemExit(INTERRUPTED + signal.SIGINT) from None
         except Diverged:
             session.summarise("diverged")
             raise
@@ -101,6 +108,13 @@ def _train(session: Session) -> None:
             session.close()
         reporter.say(_closing(summary))
     click.echo(run.id)
+
+
+def _again(run: RunDir) -> str:
+    """The command that resumes a run."""
+    command = f"tp train --resume {run.id}"
+    runs_dir = run.path.parent
+    return command if runs_dir == Path("runs") else f"{command} --runs-dir {quote(str(runs_dir))}"
 
 
 def _opening(session: Session) -> str:
@@ -127,7 +141,8 @@ def _closing(summary: dict[str, Any]) -> str:
         f"validation loss {first['loss']:.3f} -> {last['loss']:.3f}, bits per byte "
         f"{first['bits_per_byte']:.3f} -> {last['bits_per_byte']:.3f} "
         f"(best {best['bits_per_byte']:.3f} at step {best['step']})",
-        f"  {side} a character unigram model's {unigram:.3f}; a character 5-gram has {fivegram:.3f}",
+        f"  {side} a character unigram model's {unigram:.3f}; "
+        f"a character 5-gram has {fivegram:.3f}",
         "samples:",
         *(f"  {one_line(text)}" for text in summary["samples"]),
     ]

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from tp_core.interfaces.positions import Positions
 from tp_core.interfaces.sequence import SequenceInfo
-from tp_core.model import Decoder
 from tp_core.testing.registry import scene_check
 from tp_core.testing.results import Finding, NotApplicable, Worst
 from tp_core.testing.scenes import (
@@ -23,6 +22,7 @@ from tp_core.testing.scenes import (
     modes,
     noise,
     plain,
+    rows_alone,
     some_tokens,
     stream,
 )
@@ -73,7 +73,7 @@ def left_pad(scene: Scene) -> Finding:
     positions = left_padded(_LENGTHS, LENGTH)
     tokens = some_tokens(3)
     with torch.no_grad():
-        alone = _rows_alone(scene.model, tokens, positions)
+        alone = rows_alone(scene.model, tokens, positions)
         valid = positions >= 0
         whole = scene.model(tokens, SequenceInfo.of_positions(positions))[0]
         worst.add(difference(whole[valid], alone), "rows with pads before them")
@@ -96,12 +96,12 @@ def pads_invisible(scene: Scene) -> Finding:
     gapped = some_tokens(*gaps.shape, purpose="gaps")
     with torch.no_grad():
         for mode in modes(scene):
-            alone = _rows_alone(scene.model, tokens, rows.positions)
+            alone = rows_alone(scene.model, tokens, rows.positions)
             for ids in (tokens, others):
                 seq = SequenceInfo.of_rows(_LENGTHS, LENGTH)
                 padded = scene.model(ids, seq)[0]
                 worst.add(difference(padded[rows.valid], alone), f"pads after rows, {mode}")
-        alone = _rows_alone(scene.model, gapped, gaps)
+        alone = rows_alone(scene.model, gapped, gaps)
         whole = scene.model(gapped, SequenceInfo.of_positions(gaps))[0]
         worst.add(difference(whole[active], alone), "pads between tokens")
         for chunks in _GAP_CHUNKS:
@@ -163,8 +163,3 @@ def positions_not_index(scene: Scene) -> Finding:
             worst.add(difference(now, before), f"{site}() of tokens in another order")
     return worst.finding()
 
-
-def _rows_alone(model: Decoder, tokens: Tensor, positions: Tensor) -> Tensor:
-    """Logits of every token, its row without pads and on its own: [tokens, V]."""
-    rows = [row[at >= 0][None] for row, at in zip(tokens, positions, strict=True)]
-    return torch.cat([model(row, plain(1, row.shape[1]))[0][0] for row in rows])

@@ -263,6 +263,12 @@ def stream(
     return torch.cat(outputs, 1)
 
 
+def rows_alone(model: Decoder, tokens: Tensor, positions: Tensor) -> Tensor:
+    """Logits of every token, its row without pads and on its own: [tokens, V]."""
+    rows = [row[at >= 0][None] for row, at in zip(tokens, positions, strict=True)]
+    return torch.cat([model(row, plain(1, row.shape[1]))[0][0] for row in rows])
+
+
 def capacity(positions: Tensor) -> int:
     """The most tokens any row has: pads and idle steps take no room."""
     return int((positions >= 0).sum(1).max())

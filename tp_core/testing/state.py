@@ -20,6 +20,7 @@ from tp_core.testing.scenes import (
     capacity,
     difference,
     plain,
+    rows_alone,
     some_tokens,
     stream,
 )
@@ -56,7 +57,7 @@ def idle_rows(scene: Scene) -> Finding:
     positions = torch.where(active, active.cumsum(1) - 1, -1)
     tokens = some_tokens(*positions.shape, purpose="turns")
     with torch.no_grad():
-        alone = _alone(scene.model, tokens, active)
+        alone = rows_alone(scene.model, tokens, positions)
         for chunks in _TURN_CHUNKS:
             parts = stream(scene.model, tokens, positions, chunks)
             worst.add(difference(parts[active], alone), f"rows that idle, in chunks of {chunks}")

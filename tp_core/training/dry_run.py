@@ -1,4 +1,4 @@
-"""What a training would be: its layers, parameters, tokens per step, and about how much memory."""
+"""What a training would be: its layers, parameters, tokens per step, and roughly its memory."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from torch import Tensor, nn
 from tp_core.config.plan import Plan
 from tp_core.data.batches import BatchPlan, pad, slices
 from tp_core.data.dataset import Dataset
+from tp_core.device import pick_device
 from tp_core.interfaces.build import Builder
 from tp_core.interfaces.roles import ParameterInfo
 from tp_core.interfaces.sequence import SequenceInfo
 from tp_core.model import Decoder
-from tp_core.training.bench import open_dataset
-from tp_core.device import pick_device
+from tp_core.training.bench import make_optimizer, open_dataset
 
 _SAMPLED_STEPS = 20
 
@@ -34,6 +34,7 @@ def describe(plan: Plan) -> str:
     batches = BatchPlan(dataset.train, batch_size=train.batch_size, seed=train.seed)
     tokens, places, width = _tokens_per_step(plan, dataset, batches)
     rows = -(-train.batch_size // train.grad_accumulation)
+    epochs = train.max_steps / batches.steps_per_epoch
     weights = 4 * total
     optimizer = _optimizer_bytes(plan, dataset.tokenizer.vocab_size, infos)
     activations = _activation_bytes(model, rows, width)
@@ -47,7 +48,7 @@ def describe(plan: Plan) -> str:
         f"data             {len(dataset.train):,} phrases to learn from, {len(dataset.val):,} to "
         f"validate, {len(dataset.test):,} untouched",
         f"steps            {train.max_steps:,}, of {train.batch_size} phrases in "
-        f"{train.grad_accumulation} slice(s); {train.max_steps / batches.steps_per_epoch:.1f} epochs",
+        f"{train.grad_accumulation} slice(s); {epochs:.1f} epochs",
         f"tokens per step  {tokens:,.0f} ({tokens / places:.0%} of {places:,.0f} places, "
         "the rest is padding)",
         f"memory           about {_mib(2 * weights + optimizer + held)} on {device}: weights and "
@@ -58,7 +59,7 @@ def describe(plan: Plan) -> str:
 
 def _layer_table(plan: Plan, model: Decoder) -> Iterable[str]:
     head = ("layer", "pattern", "encoding", "attention", "norm", "mlp", "block", "parameters")
-    rows = [head]
+    rows: list[tuple[str, ...]] = [head]
     for layer, block in zip(plan.layers, model.blocks, strict=True):
         kinds = ("positional_encoding", "attention", "norm", "mlp", "block")
         names = [layer[k].name if k != "mlp" or layer.mlp_enabled else "-" for k in kinds]
@@ -70,7 +71,7 @@ def _layer_table(plan: Plan, model: Decoder) -> Iterable[str]:
 
 
 def _tokens_per_step(plan: Plan, dataset: Dataset, batches: BatchPlan) -> tuple[float, float, int]:
-    """Mean tokens per step, mean places with padding, and the widest slice, over the first steps."""
+    """Over the first steps: mean tokens, mean places with padding, and the widest slice."""
     tokens, places, widest = [], [], 0
     for step in range(min(_SAMPLED_STEPS, batches.steps_per_epoch)):
         parts = slices(batches.lines_for(step), plan.config.train.grad_accumulation)
@@ -93,7 +94,7 @@ def _optimizer_bytes(plan: Plan, vocab_size: int, infos: list[ParameterInfo]) ->
         )
         for info in infos
     ]
-    optimizer = Builder(plan, vocab_size).build(plan.optimizer, "optimizer").build(small)
+    optimizer = make_optimizer(plan, Builder(plan, vocab_size), small)
     for info in small:
         info.parameter.grad = torch.zeros_like(info.parameter)
     optimizer.step()
@@ -108,7 +109,8 @@ def _optimizer_bytes(plan: Plan, vocab_size: int, infos: list[ParameterInfo]) ->
 def _activation_bytes(model: Decoder, rows: int, width: int) -> int | str:
     """What one slice's forward pass keeps for its backward pass, counted on tensors without data.
 
-    Counted in fp32, so with bf16 it is an upper bound. A component that needs real numbers to run can't be counted; then the reason comes back.
+    Counted in fp32, so with bf16 it is an upper bound. A component that needs real numbers to run
+    can't be counted; then the reason comes back.
     """
     own = {p.untyped_storage()._cdata for p in [*model.parameters(), *model.buffers()]}
     kept: dict[int, Tensor] = {}

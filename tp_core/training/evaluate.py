@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from tp_core.data.batches import pad
 from tp_core.data.dataset import TokenizedSplit
+from tp_core.device import Autocast
+from tp_core.interfaces.blame import blame
 from tp_core.interfaces.report import SplitScores
 from tp_core.interfaces.sequence import SequenceInfo
 from tp_core.model import Decoder
 from tp_core.tokenizer import Tokenizer
-from tp_core.device import Autocast
 
 
 @torch.no_grad()
@@ -38,7 +39,7 @@ def score(
                 torch.from_numpy(array).to(device)
                 for array in (rows.inputs, rows.targets, rows.lengths)
             )
-            with autocast():
+            with autocast(), blame(model.built):
                 logits, _ = model(tokens, SequenceInfo.of_rows(lengths, tokens.shape[1]))
             losses = F.cross_entropy(logits.float().transpose(1, 2), targets, reduction="none")
             nll.append(losses.double().sum(1).cpu().numpy())

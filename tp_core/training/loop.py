@@ -7,6 +7,7 @@ last of these, so a run resumed from it writes the same lines as one left alone.
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from tp_core.device import seed_slice
 from tp_core.errors import Diverged, RunFailed, TpError
 from tp_core.generation import NotFinite, generate
 from tp_core.interfaces.blame import blame
+from tp_core.interfaces.build import component_error
 from tp_core.interfaces.report import ReportView, SplitScores
 from tp_core.interfaces.sequence import SequenceInfo
 from tp_core.interfaces.watch import watched
@@ -34,10 +36,11 @@ FINAL_SAMPLES = 64  # texts the report metrics see
 _NLL = ""  # the name of the likelihood's loss beside the auxiliary ones
 
 
-class Interrupted(Exception):
+class Interrupted(KeyboardInterrupt):
     """Training was asked to stop, and did, with a checkpoint; `signal` is who asked."""
 
     def __init__(self, signal: int) -> None:
+        super().__init__()
         self.signal = signal
 
 
@@ -98,6 +101,10 @@ def _metrics(session: Session, view: ReportView) -> dict[str, Any]:
     with blame(session.bench.built):
         for chosen, metric in session.bench.metrics:
             results[chosen.name] = metric.compute(view)
+            try:
+                json.dumps(results[chosen.name], allow_nan=False)
+            except (TypeError, ValueError) as error:
+                raise component_error(chosen, "returned what is no JSON", error) from error
     return results
 
 
@@ -111,7 +118,9 @@ class Trainer:
         self.state = session.state
         model, dataset = self.bench.model, self.bench.dataset
         self.parameters = list(model.parameters())
-        self.after_step = [m.after_step for m in model.modules() if hasattr(m, "after_step")]
+        self.after_step: list[Any] = [
+            m.after_step for m in model.modules() if hasattr(m, "after_step")
+        ]
         compiled = self.config.train.compile
         self.loss = torch.compile(model.loss, dynamic=True) if compiled else model.loss
         # What a slice of a step holds in memory, an evaluation can.
@@ -147,19 +156,20 @@ class Trainer:
         for index, part in enumerate(parts):
             seed_slice(train.seed, step, index)
             losses = self._losses(part)
-            (sum(losses.values(), torch.zeros(())) / n_targets).backward()
+            nll, *others = losses.values()
+            torch.autograd.backward(sum(others, nll) / n_targets)
             for name, value in losses.items():
                 totals[name] = totals.get(name, 0) + value.detach()
         limit = train.grad_clip or math.inf
         norm = float(torch.nn.utils.clip_grad_norm_(self.parameters, limit))
         means = {name: float(value) / n_targets for name, value in totals.items()}
-        factor = bench.schedule.factor(step, train.max_steps)
         if not all(map(math.isfinite, (norm, *means.values()))):
             raise Diverged(
                 f"step {step + 1}: the loss is {means[_NLL]:.4g} and the gradient norm {norm:.4g}; "
                 f"nothing was updated.{self._first_not_finite(parts)} "
                 "Try a lower train.learning_rate, or more warmup"
             )
+        factor = self._factor()
         for group in bench.optimizer.param_groups:
             group["lr"] = group["peak_lr"] * factor
         bench.optimizer.step()
@@ -176,6 +186,14 @@ class Trainer:
             grad_norm=norm,
             tokens=n_targets,
         )
+
+    def _factor(self) -> float:
+        """What the schedule makes of the peak learning rates at this step."""
+        factor: object = self.bench.schedule.factor(self.state.step, self.config.train.max_steps)
+        if not isinstance(factor, (int, float)) or not math.isfinite(factor):
+            name = self.bench.plan.schedule.name
+            raise TpError(f"schedule '{name}' gave {factor!r} for step {self.state.step + 1}")
+        return factor
 
     def _losses(self, part: Padded) -> dict[str, Tensor]:
         """One slice's losses, summed over its tokens, by name; the likelihood's first."""

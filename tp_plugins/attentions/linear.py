@@ -3,17 +3,16 @@
     S_t = γ·S_{t−1} + φ(k_t)·v_tᵀ,    z_t = γ·z_{t−1} + φ(k_t)
     y_t = φ(q_t)ᵀ·S_t / φ(q_t)ᵀ·z_t,    φ(x) = elu(x) + 1
 
-(Katharopoulos et al. 2020, arXiv:2006.16236, equations 16 to 20). Per head, γ = 1 − 2^(−5−h) makes it
-forget at several paces (Sun et al. 2023, RetNet, arXiv:2307.08621, equation 8); `decay` says whether
-they are fixed, learned, or 1. A rotation acts on φ(q) and φ(k) of the numerator alone, since the
-denominator must stay positive (Su et al. 2021, arXiv:2104.09864, equation 19).
+(Katharopoulos et al. 2020, arXiv:2006.16236, equations 16 to 20). Per head, γ = 1 − 2^(−5−h) makes
+it forget at several paces (Sun et al. 2023, RetNet, arXiv:2307.08621, equation 8); `decay` says
+whether they are fixed, learned, or 1. A rotation acts on φ(q) and φ(k) of the numerator alone, for
+the denominator must stay positive (Su et al. 2021, arXiv:2104.09864, equation 19).
 
 A pass over T tokens weighs them against each other as a T x T matrix, and adds what the state
 brought along; the recurrence above is what that comes to, token by token.
 """
 
 from __future__ import annotations
-
 
 import torch
 import torch.nn.functional as F

@@ -71,8 +71,8 @@ class Mla(nn.Module):
         q = self.q(x).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
         q_rope = self.q_rope(x).unflatten(-1, (-1, self.d_rope)).transpose(1, 2)
         q_rope = self.positions.rotate(q_rope, seq.token_positions, "q")
-        k_up = self.k_up.weight.unflatten(0, (self.n_heads, -1))  # [H, Dh, latent]
-        v_up = self.v_up.weight.unflatten(0, (self.n_heads, -1))
+        per_head = (self.n_heads, self.head_dim, self.latent)
+        k_up, v_up = self.k_up.weight.view(per_head), self.v_up.weight.view(per_head)
         q = torch.cat([q @ k_up.to(q.dtype), q_rope], -1)
         y = attend(
             q,

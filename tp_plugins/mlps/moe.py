@@ -4,8 +4,8 @@
 
 Two ways keep the experts equally busy, and may be combined:
 
-- `loss_weight`: the balance loss n_experts · Σ_e f_e·P_e, with f_e the share of choices that fell on
-  e and P_e its mean s (Fedus et al. 2021, Switch, arXiv:2101.03961, equation 4);
+- `loss_weight`: the balance loss n_experts · Σ_e f_e·P_e, with f_e the share of choices that fell
+  on e and P_e its mean s (Fedus et al. 2021, Switch, arXiv:2101.03961, equation 4);
 - `bias_rate`: a bias b on the choice alone, moved after each step by this much towards experts with
   less than their share (Wang et al. 2024, arXiv:2408.15664, algorithm 1).
 """

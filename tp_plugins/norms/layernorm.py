@@ -1,4 +1,4 @@
-"""Layer normalisation (Ba et al. 2016, arXiv:1607.06450, equation 4).
+"""Layer normalisation (Ba et al. 2016, arXiv:1607.06450, equation 3).
 
 y = (x − mean x) / √(var x + eps) · g + b,    mean and variance over the features of one token
 """

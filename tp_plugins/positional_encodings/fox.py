@@ -1,4 +1,4 @@
-"""Forgetting attention (Lin et al. 2025, arXiv:2503.02130, equations 6 and 7).
+"""Forgetting attention (Lin et al. 2025, arXiv:2503.02130, section 3).
 
     f_t = σ(w·x_t + b) per head,    logits_ij ← logits_ij + Σ_{l=j+1..i} log f_l
 

@@ -1,4 +1,4 @@
-"""Top-k sampling (Fan et al. 2018, arXiv:1805.04833, section 5).
+"""Top-k sampling (Fan et al. 2018, arXiv:1805.04833).
 
 Exactly k tokens stay (all, if there are fewer); of equally likely ones, those with the lowest ids.
 """

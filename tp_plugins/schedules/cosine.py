@@ -1,6 +1,7 @@
 """Cosine annealing (Loshchilov & Hutter 2016, arXiv:1608.03983, equation 5) after a linear warmup.
 
-    factor(s) = floor + (1 − floor)·(1 + cos(π·t)) / 2,    t = (s − warmup) / (max_steps − 1 − warmup)
+    factor(s) = floor + (1 − floor)·(1 + cos(π·t)) / 2
+    t = (s − warmup) / (max_steps − 1 − warmup)
 
 so that the first step after the warmup has factor 1 and the last step has `floor`.
 """

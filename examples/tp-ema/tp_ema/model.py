@@ -2,8 +2,8 @@
 
     h_t = α·h_{t−1} + (1 − α)·v_t per head,    y_t = Wo·(σ(Wg·x_t) ⊙ h_t),    v = Wv·x
 
-with 0 < α < 1 learned per head. Within a pass all tokens are averaged at once, as a [T, T] matrix of
-powers of α; between passes h is all there is to keep.
+with 0 < α < 1 learned per head. Within a pass all tokens are averaged at once, by a [T, T] matrix
+of powers of α; between passes h is all there is to keep.
 """
 
 import torch

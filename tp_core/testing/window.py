@@ -1,0 +1,105 @@
+"""Checks of an attention with an option named `window`: how far it looks, and how much it keeps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tp_core.interfaces.sequence import SequenceInfo
+from tp_core.interfaces.state import State, size_in_bytes
+from tp_core.testing.registry import scene_check
+from tp_core.testing.results import Finding, NotApplicable, Worst
+from tp_core.testing.scenes import CPU, PATHS, SIZES, Scene, noise
+from tp_core.testing.subjects import Subject
+
+
+def _has_window(subject: Subject) -> bool:
+    window = subject.variant.options.get("window")
+    return isinstance(window, int) and not isinstance(window, bool)
+
+
+@scene_check("attention", when=_has_window, first_only=True)
+def window_bounds(scene: Scene) -> Finding:
+    """Exactly the last `window` tokens matter, a query's own included, with and without a state.
+
+    Tolerance 0: a token outside has weight zero, and one inside any weight but zero.
+    """
+    attention, window, length = _setting(scene)
+    query = torch.arange(length)[:, None]
+    distance = query - torch.arange(length)
+    expected = (distance >= 0) & (distance < window)
+    for path, sequence in PATHS.items():
+        x = noise("window", 1, length, SIZES["d_model"]).requires_grad_()
+        y = attention(x, sequence(1, length), None)[0]
+        weights = noise("cotangent", *y.shape[1:])
+        matters = torch.stack(
+            [
+                torch.autograd.grad((y[0, at] * weights[at]).sum(), x, retain_graph=True)[0][0]
+                .any(-1)
+                for at in range(length)
+            ]
+        )
+        fault = _mismatch(matters, expected, path)
+        if fault:
+            return Finding(fault)
+    with torch.no_grad():
+        x = noise("window", 1, length, SIZES["d_model"])
+        for chunks in ([1] * length, [window + 2, *[1] * (length - window - 2)], [length]):
+            base = _through_state(attention, x, chunks)
+            columns = []
+            for at in range(length):
+                changed = x.clone()
+                changed[0, at] += noise("change", SIZES["d_model"])
+                columns.append((_through_state(attention, changed, chunks) != base)[0].any(-1))
+            fault = _mismatch(torch.stack(columns, 1), expected, f"in chunks of {chunks}")
+            if fault:
+                return Finding(fault)
+    return Worst(0.0).finding()
+
+
+@scene_check("attention", when=_has_window, first_only=True)
+def window_state(scene: Scene) -> Finding:
+    """However long the row, the state is no larger than that of a row as long as the window."""
+    attention, window, length = _setting(scene)
+    x = noise("window", 1, length, SIZES["d_model"])
+    with torch.no_grad():
+        short, long = (
+            size_in_bytes(_states(attention, x[:, :n], [1] * n)[1]) for n in (window, length)
+        )
+    worst = Worst(1.0)
+    worst.add(long / max(short, 1), f"the state after {length} tokens, over that after {window}")
+    return worst.finding()
+
+
+def _setting(scene: Scene) -> tuple[Any, int, int]:
+    window = getattr(scene.chosen.options, "window")
+    length = min(2 * window + 4, SIZES["max_seq_len"])
+    if length < window + 3:
+        raise NotApplicable(f"a window of {window} is too wide for rows of {length}; try 3")
+    return scene.build_component(), window, length
+
+
+def _mismatch(matters: Tensor, expected: Tensor, where: str) -> str:
+    wrong = (matters != expected).nonzero()
+    if not len(wrong):
+        return ""
+    query, key = wrong[0].tolist()
+    verb = "matters" if matters[query, key] else "doesn't matter"
+    return f"{where}: the token {query - key} before (or after, if negative) a query {verb}"
+
+
+def _through_state(attention: Any, x: Tensor, chunks: list[int]) -> Tensor:
+    return _states(attention, x, chunks)[0]
+
+
+def _states(attention: Any, x: Tensor, chunks: list[int]) -> tuple[Tensor, State]:
+    state = attention.init_state(1, x.shape[1], CPU, torch.float32)
+    outputs, start = [], 0
+    for size in chunks:
+        seq = SequenceInfo.of_positions(torch.arange(start, start + size)[None])
+        y, state = attention(x[:, start : start + size], seq, state)
+        outputs.append(y)
+        start += size
+    return torch.cat(outputs, 1), state
