@@ -264,7 +264,7 @@ def test_a_built_in_keeps_its_name(install: Install) -> None:
 def test_an_unknown_name_is_guessed_at(install: Install) -> None:
     install("tp-good")
     assert refusal("norm", "scalenrom") == "no norm 'scalenrom'. Did you mean 'scalenorm'?"
-    assert "There is a norm of that name." in refusal("attention", "scalenorm")
+    assert "There is one of kind norm." in refusal("attention", "scalenorm")
     assert "no mlp 'relu3' in 'tp-good'. Did you mean 'relu2'?" in refusal("mlp", "tp-good:relu3")
     message = refusal("mlp", "tp-god:relu2")
     assert "no installed distribution 'tp-god'" in message

@@ -276,7 +276,7 @@ class Catalogue:
         raise UnknownComponent(self._unknown(kind, bare, source, f" in '{distribution}'"))
 
     def loaded(self, kind: str) -> list[Registered]:
-        """The components of a kind in what is loaded so far, built-ins first; loads nothing more."""
+        """The components of a kind among those loaded so far, built-ins first; loads no more."""
         self.load_distribution(OWN)
         order = dict.fromkeys(p.distribution for p in self.plugins)
         return [c for name in order for c in _of_kind(self._loaded.get(name, []), kind)]

@@ -195,7 +195,7 @@ def test_show_an_attention_whose_sites_depend_on_its_options(tp: Run) -> None:
     [
         (["sofmax"], "no component 'sofmax'. Did you mean 'softmax'?"),
         (["zzzzzz"], "`tp plugins list` shows them all"),
-        (["softmax", "--kind", "norm"], "no norm 'softmax'. There is an attention of that name."),
+        (["softmax", "--kind", "norm"], "no norm 'softmax'. There is one of kind attention."),
         (["tp-nobody:x"], "no installed distribution 'tp-nobody'"),
     ],
 )

@@ -9,10 +9,8 @@ from dataclasses import asdict
 import click
 
 from tp_core.cli.groups import Group
-from tp_core.cli.option_block import option_block
 from tp_core.cli.terminal import emit, emit_json, emit_table, note, one_line
 from tp_core.component import SITES
-from tp_core.config.schema import Model
 from tp_core.errors import did_you_mean
 from tp_core.hookspecs import KINDS
 from tp_core.options import Dims
@@ -57,7 +55,11 @@ def show(name: str, kind: str | None) -> None:
     """
     catalogue = Catalogue()
     found = _find(catalogue, name, KINDS if kind is None else (kind,))
-    emit("\n\n".join(_description(catalogue, registered) for registered in found))
+    # Listing needs none of this, and should cost little more than importing pydantic.
+    from tp_core.cli.option_block import option_block
+
+    pages = ("\n".join((_description(catalogue, r), "", option_block(r))) for r in found)
+    emit("\n\n".join(pages))
 
 
 def _find(catalogue: Catalogue, name: str, kinds: tuple[str, ...]) -> list[Registered]:
@@ -100,7 +102,7 @@ def _description(catalogue: Catalogue, registered: Registered) -> str:
     }
     lines = [f"{registered.qualified} ({registered.kind})"]
     lines += [f"  {word:<8} {one_line(text)}" for word, text in facts.items() if text]
-    return "\n".join([*lines, "", option_block(registered)])
+    return "\n".join(lines)
 
 
 def _status(catalogue: Catalogue, registered: Registered) -> str:
@@ -121,6 +123,8 @@ def _needs(registered: Registered) -> str:
 
 def _offers(registered: Registered) -> str:
     """The sites an attention offers at the sizes a config has by default."""
+    from tp_core.config.schema import Model
+
     if registered.kind != "attention":
         return ""
     d_model, n_layers, n_heads, max_seq_len = (

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
-import random
-from collections.abc import Iterator
-from contextlib import contextmanager
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -21,6 +17,8 @@ from tp_core.testing.scenes import (
     VOCAB,
     Scene,
     difference,
+    generator_states,
+    global_generators,
     noise,
     plain,
     seeded,
@@ -48,13 +46,15 @@ def seed_determinism(scene: Scene) -> Finding:
     """One seed gives one start, whatever the global generators hold, and these don't move."""
     starts = []
     for state in (0, 1):
-        with _global_generators(state):
-            before = _generator_states()
+        with global_generators(state):
+            before = generator_states()
             starts.append(held(scene.build_model(moved=False)))
-            if _generator_states() != before:
-                return Finding(fault="building it moves a global random generator (torch's, NumPy's "
-                               "or Python's); draw start values from torch's generator only, in "
-                               "the constructor, where it is set aside")
+            if generator_states() != before:
+                return Finding(
+                    fault="building it moves a global random generator (torch's, NumPy's "
+                    "or Python's); draw start values from torch's generator only, in "
+                    "the constructor, where it is set aside"
+                )
     first, second = starts
     for name, tensor in first.items():
         if name not in second or not torch.equal(tensor, second[name]):
@@ -164,27 +164,3 @@ def _alike(model: Decoder, reference: Decoder, where: str) -> Finding:
             pair = [seeded(0, m, tokens, plain(2))[0] for m in (model, reference)]
         worst.add(difference(*pair), f"{where}, in training mode")
     return worst.finding()
-
-
-def _generator_states() -> tuple[bytes, bytes, int]:
-    numpy_state = np.random.get_state(legacy=False)
-    return (
-        torch.get_rng_state().numpy().tobytes(),
-        repr(numpy_state).encode(),
-        hash(random.getstate()),
-    )
-
-
-@contextmanager
-def _global_generators(seed: int) -> Iterator[None]:
-    """Torch's, NumPy's and Python's global generators seeded, and put back afterwards."""
-    numpy_state, python_state = np.random.get_state(), random.getstate()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        np.random.seed(seed)
-        random.seed(seed)
-        try:
-            yield
-        finally:
-            np.random.set_state(numpy_state)
-            random.setstate(python_state)

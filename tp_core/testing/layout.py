@@ -162,4 +162,3 @@ def positions_not_index(scene: Scene) -> Finding:
             now, before = permuted[site]()
             worst.add(difference(now, before), f"{site}() of tokens in another order")
     return worst.finding()
-

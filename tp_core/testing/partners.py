@@ -107,9 +107,7 @@ def tp_samplers() -> list[Component]:
 
 @hookimpl
 def tp_metrics() -> list[Component]:
-    return [
-        Component(name="plain", target=f"{_HERE}:PlainMetric", summary="The number of samples")
-    ]
+    return [Component(name="plain", target=f"{_HERE}:PlainMetric", summary="The number of samples")]
 
 
 @hookimpl

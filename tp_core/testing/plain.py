@@ -209,7 +209,11 @@ class PlainOptimizer:
     def build(self, parameters: list[ParameterInfo]) -> torch.optim.Optimizer:
         return torch.optim.SGD(
             [
-                {"params": [one.parameter], "lr": one.learning_rate, "weight_decay": one.weight_decay}
+                {
+                    "params": [one.parameter],
+                    "lr": one.learning_rate,
+                    "weight_decay": one.weight_decay,
+                }
                 for one in parameters
             ]
         )

@@ -6,6 +6,7 @@ with a partner attention that offers every site, with and without a window.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -117,9 +119,7 @@ def scenes(catalogue: Catalogue, kind: str, written: Any) -> list[Scene]:
             Scene(
                 kind,
                 f"encoding at {site}",
-                plan_of(
-                    catalogue, attention=written, positional_encoding=partner(f"at_{site}")
-                ),
+                plan_of(catalogue, attention=written, positional_encoding=partner(f"at_{site}")),
             )
             for site in offered
         ]
@@ -287,3 +287,27 @@ def difference(a: Tensor, b: Tensor) -> float:
 def as_written(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """A component as a config writes it."""
     return {"name": name, **options}
+
+
+def generator_states() -> tuple[bytes, bytes, int]:
+    numpy_state = np.random.get_state(legacy=False)
+    return (
+        torch.get_rng_state().numpy().tobytes(),
+        repr(numpy_state).encode(),
+        hash(random.getstate()),
+    )
+
+
+@contextmanager
+def global_generators(seed: int) -> Iterator[None]:
+    """Torch's, NumPy's and Python's global generators seeded, and put back afterwards."""
+    numpy_state, python_state = np.random.get_state(), random.getstate()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        np.random.seed(seed)
+        random.seed(seed)
+        try:
+            yield
+        finally:
+            np.random.set_state(numpy_state)
+            random.setstate(python_state)

@@ -61,9 +61,10 @@ def idle_rows(scene: Scene) -> Finding:
         for chunks in _TURN_CHUNKS:
             parts = stream(scene.model, tokens, positions, chunks)
             worst.add(difference(parts[active], alone), f"rows that idle, in chunks of {chunks}")
-        worst.add(_moved_while_idle(scene.model, tokens, positions), "the state of a row that idles")
+        worst.add(
+            _moved_while_idle(scene.model, tokens, positions), "the state of a row that idles"
+        )
     return worst.finding()
-
 
 
 def _moved_while_idle(model: Decoder, tokens: Tensor, positions: Tensor) -> float:
@@ -95,7 +96,7 @@ def state_reorder(scene: Scene) -> Finding:
     with torch.no_grad():
         state = scene.model.init_state(3, LENGTH, CPU, torch.float32)
         state = _read(scene.model, tokens[:, :cut], 0, state)[1]
-        fault = _malformed(state, 3)
+        fault = malformed(state, 3)
         if fault:
             return Finding(fault)
         picked = reorder(state, rows)
@@ -127,7 +128,8 @@ def leaves(state: State, path: str = "") -> dict[str, Tensor]:
     return found
 
 
-def _malformed(state: object, batch: int) -> str:
+def malformed(state: object, batch: int) -> str:
+    """What is wrong with a state as a nested dict of tensors with `batch` rows; empty if nothing."""
     if not isinstance(state, dict):
         return f"the state is {type(state).__name__}, not a dict"
     for name, value in leaves(state).items():

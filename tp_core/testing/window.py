@@ -36,8 +36,9 @@ def window_bounds(scene: Scene) -> Finding:
         weights = noise("cotangent", *y.shape[1:])
         matters = torch.stack(
             [
-                torch.autograd.grad((y[0, at] * weights[at]).sum(), x, retain_graph=True)[0][0]
-                .any(-1)
+                torch.autograd.grad((y[0, at] * weights[at]).sum(), x, retain_graph=True)[0][0].any(
+                    -1
+                )
                 for at in range(length)
             ]
         )
@@ -74,7 +75,7 @@ def window_state(scene: Scene) -> Finding:
 
 
 def _setting(scene: Scene) -> tuple[Any, int, int]:
-    window = getattr(scene.chosen.options, "window")
+    window = scene.chosen.options.window
     length = min(2 * window + 4, SIZES["max_seq_len"])
     if length < window + 3:
         raise NotApplicable(f"a window of {window} is too wide for rows of {length}; try 3")

@@ -1,0 +1,148 @@
+"""The kit's two doors: a parametrised pytest test, and the same checks as plain results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from tp_core.errors import TpError, did_you_mean
+from tp_core.plugins import Catalogue
+from tp_core.testing import (
+    building,
+    causality,
+    descriptor,
+    effect,
+    invariance,
+    layout,
+    losses,
+    metrics,
+    optimizers,
+    samplers,
+    schedules,
+    shapes,
+    state,
+    use,
+    window,
+)
+from tp_core.testing.registry import CHECKS, Check, raised
+from tp_core.testing.results import CheckResult, NotApplicable
+from tp_core.testing.subjects import Subject, kit_catalogue, subjects
+
+# Importing them filled the list of checks.
+THEMES = (
+    *(descriptor, building, shapes, causality, state, layout, window, invariance, effect, use),
+    *(losses, samplers, metrics, optimizers, schedules),
+)
+
+
+def run_conformance(
+    distribution: str,
+    kinds: Sequence[str] | None = None,
+    names: Sequence[str] | None = None,
+    checks: Sequence[str] | None = None,
+    progress: Callable[[CheckResult], None] | None = None,
+    catalogue: Catalogue | None = None,
+) -> list[CheckResult]:
+    """Run every check on every component a distribution brings, with every set of options.
+
+    `kinds`, `names` and `checks` narrow that down; `progress` hears of each result as it comes;
+    `catalogue` stands in for what is installed, and must hold the kit's own plugin
+    (`tp_core.testing.partners.PLUGIN`). Raises `TpError` for a distribution that isn't installed or
+    doesn't load, and for a name or a check there is none of.
+    """
+    wanted = _checks(checks)
+    results = []
+    for subject in subjects(catalogue or kit_catalogue(), distribution, kinds, names):
+        for check in wanted:
+            if subject.kind in check.kinds:
+                results.append(run_check(subject, check))
+                if progress is not None:
+                    progress(results[-1])
+    return results
+
+
+def conformance(
+    distribution: str,
+    kinds: Sequence[str] | None = None,
+    names: Sequence[str] | None = None,
+    catalogue: Catalogue | None = None,
+) -> Any:
+    """A pytest test of every component a distribution brings: one case per check and set of options.
+
+    Its ids read `attention-softmax-window=3-incremental`. Arguments and errors are those of
+    `run_conformance`.
+    """
+    import pytest
+
+    cases = [
+        pytest.param(subject, check, id=_result(subject, check).id)
+        for subject in subjects(catalogue or kit_catalogue(), distribution, kinds, names)
+        for check in CHECKS.values()
+        if subject.kind in check.kinds and check.applies(subject)
+    ]
+
+    @pytest.mark.parametrize(("subject", "check"), cases)
+    def test_components(subject: Subject, check: Check) -> None:
+        result = run_check(subject, check)
+        if result.outcome == "failed":
+            pytest.fail(f"{check.summary}\n{result.message}", pytrace=False)
+        if result.outcome == "not applicable":
+            pytest.skip(result.message)
+
+    return test_components
+
+
+def run_check(subject: Subject, check: Check) -> CheckResult:
+    """One check of one component with one set of options; whatever it raises becomes its result."""
+    if not check.applies(subject):
+        return _result(
+            subject, check, "not applicable", message="nothing to ask with these options"
+        )
+    try:
+        with _one_thread():
+            finding = check.run(subject)
+    except NotApplicable as reason:
+        return _result(subject, check, "not applicable", message=str(reason))
+    except Exception as error:
+        return _result(subject, check, "failed", message=raised(error))
+    return _result(
+        subject,
+        check,
+        "failed" if finding.fault else "passed",
+        measured=finding.measured,
+        tolerance=finding.tolerance,
+        message=finding.fault,
+    )
+
+
+def _result(subject: Subject, check: Check, outcome: Any = "passed", **more: Any) -> CheckResult:
+    return CheckResult(
+        kind=subject.kind,
+        component=subject.name,
+        variant=subject.variant.text,
+        check=check.name,
+        outcome=outcome,
+        **more,
+    )
+
+
+def _checks(names: Sequence[str] | None) -> list[Check]:
+    for name in names or ():
+        if name not in CHECKS:
+            near = did_you_mean(name, CHECKS) or f" There are: {', '.join(CHECKS)}."
+            raise TpError(f"no check '{name}'.{near}")
+    return [one for one in CHECKS.values() if names is None or one.name in names]
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Tensors this small are slower on several threads, and sums always come in one order."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

@@ -1,0 +1,91 @@
+"""Checks that what a model is asked for acts: the encoding at every site, the dropout."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from tp_core.testing.partners import partner
+from tp_core.testing.registry import check, scene_check
+from tp_core.testing.results import PASSED, Finding, NotApplicable
+from tp_core.testing.scenes import (
+    LENGTH,
+    PATHS,
+    SIZES,
+    Scene,
+    difference,
+    noise,
+    plain,
+    plan_of,
+    some_tokens,
+    stream,
+    training,
+)
+from tp_core.testing.subjects import Subject
+
+# A site that is used moves logits by tenths of their size. TOLERANCE_NOTE
+SITE_THRESHOLD = 1e-3
+
+
+def _offers_a_site(subject: Subject) -> bool:
+    needs = subject.registered.component.needs
+    return subject.kind == "attention" or bool(needs)
+
+
+@check("attention", "positional_encoding", when=_offers_a_site)
+def site_used(subject: Subject) -> Finding:
+    """An encoding changes the output, at every site the attention offers, on every path.
+
+    The measured figure is the least change; it must be above the tolerance.
+    """
+    least = math.inf
+    # The first scene of an attention has an encoding that does nothing.
+    for scene in subject.scenes[1:] if subject.kind == "attention" else subject.scenes:
+        without = _without_encoding(subject, scene)
+        for path, logits in _by_path(scene).items():
+            change = difference(logits, without[path])
+            least = min(least, change)
+            if not change > SITE_THRESHOLD:
+                where = f"{scene.label}: " if scene.label else ""
+                fault = (
+                    f"{where}the positional encoding changes the output by {change:.3g} ({path})"
+                )
+                return Finding(fault, change, SITE_THRESHOLD)
+    if least == math.inf:
+        raise NotApplicable("offers no site")
+    return Finding(measured=least, tolerance=SITE_THRESHOLD)
+
+
+def _without_encoding(subject: Subject, scene: Scene) -> Mapping[str, Tensor]:
+    if subject.kind == "attention":
+        return _by_path(subject.scene)
+    attention = scene.plan.layers[0]["attention"].spec.as_data()
+    plan = plan_of(subject.catalogue, attention=attention, positional_encoding=partner("bare"))
+    return _by_path(Scene(scene.kind, scene.label, plan))
+
+
+def _by_path(scene: Scene) -> Mapping[str, Tensor]:
+    tokens = some_tokens(2)
+    with torch.no_grad():
+        found = {path: scene.model(tokens, make(2))[0] for path, make in PATHS.items()}
+        found["streamed"] = stream(scene.model, tokens, plain(2).positions, [1] * LENGTH)
+    return found
+
+
+@scene_check("block")
+def residual_dropout(scene: Scene) -> Finding:
+    """The config's dropout acts on what a block adds, in training."""
+    model = scene.build_model(dropout=0.5)
+    x, seq = noise("x", 2, LENGTH, SIZES["d_model"]), plain(2)
+    block = model.blocks[0]
+    with training(block), torch.no_grad(), torch.random.fork_rng(devices=[]):
+        outputs = []
+        for seed in (0, 1):
+            torch.manual_seed(seed)
+            outputs.append(block(x, seq, None)[0])
+    if torch.equal(*outputs):
+        return Finding(fault="model.dropout = 0.5 changes nothing; apply nn.Dropout(ctx.dropout)")
+    return PASSED
