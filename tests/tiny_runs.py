@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import random
 import sys
 from pathlib import Path
@@ -94,6 +95,12 @@ def train(folder: Path, run_id: str, *more: str, changes: dict[str, Any] | None 
     code = main(["train", "--config", str(config), "--runs-dir", str(runs), "--run-id", run_id, *more])
     assert code == 0
     return RunDir(runs / run_id)
+
+
+def python_path(*first: Path) -> str:
+    """PYTHONPATH for a process that is to find these directories before all others."""
+    inherited = os.environ.get("PYTHONPATH", "")
+    return os.pathsep.join([*map(str, first), *filter(None, [inherited])])
 
 
 def lines(path: Path) -> list[dict[str, Any]]:

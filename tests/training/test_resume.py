@@ -15,10 +15,21 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_runs import TP, assert_same_tensors, lines, train, weights, write_config
+from tiny_runs import (
+    TP,
+    assert_same_tensors,
+    lines,
+    python_path,
+    train,
+    weights,
+    write_config,
+)
 
 from tp_core.cli import main
+from tp_core.interfaces import SplitScores
 from tp_core.runs import RunDir
+from tp_core.training import loop
+from tp_core.training.session import Session
 
 HOLD = Path(__file__).parent / "distributions" / "tp-hold"
 # Everything a resume could get wrong: dropout in both places, slices, samples, a short last batch.
@@ -37,32 +48,34 @@ STEPS = 16
 
 @dataclass
 class Training:
-    """A `tp train` in a process of its own, held at a step."""
+    """A `tp train` in a process of its own that waits at each of some steps."""
 
     folder: Path
     run: RunDir
     process: subprocess.Popen[str]
 
-    def wait(self, what: Path) -> None:
-        while not what.exists():
+    def held_at(self, step: int) -> None:
+        """Wait until it is there."""
+        while not (self.folder / f"held-{step}").exists():
             assert self.process.poll() is None, self.process.communicate()
             time.sleep(0.005)
 
-    def stop(self, number: int) -> tuple[int, str]:
-        """Its exit code and stderr after a signal."""
-        self.process.send_signal(number)
-        (self.folder / "release").touch()
+    def release(self, step: int) -> None:
+        (self.folder / f"release-{step}").touch()
+
+    def ended(self) -> tuple[int, str]:
+        """Its exit code and stderr."""
         _, err = self.process.communicate()
         return self.process.returncode, err
 
 
-def start(folder: Path, step: int) -> Training:
+def start(folder: Path, *steps: int) -> Training:
     config = write_config(folder, CHANGES)
     environment = {
         **os.environ,
-        "PYTHONPATH": str(HOLD),
+        "PYTHONPATH": python_path(HOLD),
         "OMP_NUM_THREADS": "1",
-        "TP_TEST_HOLD": f"{folder}@{step}",
+        "TP_TEST_HOLD": f"{folder}@{','.join(map(str, steps))}",
     }
     process = subprocess.Popen(
         [*TP, "train", "--config", str(config), "--run-id", "r"],
@@ -77,13 +90,12 @@ def start(folder: Path, step: int) -> Training:
 
 @dataclass
 class Outcome:
-    """What a held training was like, and how it ended."""
+    """What a stopped training left, and how it ended."""
 
     run: RunDir
-    steps_seen: int
-    locked_out: int
     code: int
     err: str
+    locked_out: int = 2
 
 
 @pytest.fixture(scope="module")
@@ -103,30 +115,28 @@ def whole(tmp_path_factory: pytest.TempPathFactory, hold_installed: None) -> Run
 def stopped(
     tmp_path_factory: pytest.TempPathFactory, hold_installed: None
 ) -> Iterator[dict[str, Outcome]]:
-    """Four trainings at once: killed after a checkpoint, and before any, and asked to stop."""
-    plans = {
-        "killed": (11, signal.SIGKILL),
-        "killed early": (2, signal.SIGKILL),
-        "interrupted": (6, signal.SIGINT),
-        "terminated": (6, signal.SIGTERM),
-    }
-    running: dict[str, Training] = {}
+    """Two trainings at once, one killed and one asked to stop."""
+    killed = start(tmp_path_factory.mktemp("killed"), 2, 11)
+    interrupted = start(tmp_path_factory.mktemp("interrupted"), 6)
     try:
-        for name, (step, _) in plans.items():
-            running[name] = start(tmp_path_factory.mktemp("stopped"), step)
-        outcomes = {}
-        for name, (_, number) in plans.items():
-            training = running[name]
-            training.wait(training.folder / "held")
-            seen = lines(training.run.metrics_path)[-1]["step"]
-            locked_out = main(
-                ["train", "--resume", "r", "--runs-dir", str(training.run.path.parent)]
-            )
-            code, err = training.stop(number)
-            outcomes[name] = Outcome(training.run, seen, locked_out, code, err)
-        yield outcomes
+        killed.held_at(2)
+        # What a kill here would leave: nothing that is written waits in the process.
+        early = Path(shutil.copytree(killed.run.path, killed.folder / "early" / "r"))
+        killed.release(2)
+        killed.held_at(11)
+        locked_out = resume(killed.run)
+        killed.process.send_signal(signal.SIGKILL)
+        code, err = killed.ended()
+        interrupted.held_at(6)
+        interrupted.process.send_signal(signal.SIGINT)
+        interrupted.release(6)
+        yield {
+            "killed": Outcome(killed.run, code, err, locked_out),
+            "killed early": Outcome(RunDir(early), code, err),
+            "interrupted": Outcome(interrupted.run, *interrupted.ended()),
+        }
     finally:
-        for training in running.values():
+        for training in (killed, interrupted):
             training.process.kill()
             training.process.communicate()
 
@@ -165,13 +175,12 @@ def test_the_whole_run_is_what_it_should_be(whole: RunDir) -> None:
 def test_killed_after_a_checkpoint_and_resumed_in_a_new_process(
     stopped: dict[str, Outcome], copied: Any, whole: RunDir
 ) -> None:
-    outcome = stopped["killed"]
-    assert outcome.code == -signal.SIGKILL
-    assert outcome.steps_seen > 8  # beyond the checkpoint, so that there is something to cut back
+    assert stopped["killed"].code == -signal.SIGKILL
     run = copied("killed")
+    assert lines(run.metrics_path)[-1]["step"] == 11  # 8 is in the checkpoint: there is some to cut
     done = subprocess.run(
         [*TP, "train", "--resume", "r", "--runs-dir", str(run.path.parent)],
-        env={**os.environ, "PYTHONPATH": str(HOLD), "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "PYTHONPATH": python_path(HOLD), "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         check=False,
@@ -181,41 +190,106 @@ def test_killed_after_a_checkpoint_and_resumed_in_a_new_process(
     assert_same_run(run, whole)
 
 
-def test_killed_before_any_checkpoint(
-    stopped: dict[str, Outcome], copied: Any, whole: RunDir
-) -> None:
-    assert stopped["killed early"].code == -signal.SIGKILL
+def test_killed_before_any_checkpoint(copied: Any, whole: RunDir) -> None:
     run = copied("killed early")
     assert not run.last_path.exists()
+    assert lines(run.metrics_path)[-1]["step"] == 2
     assert resume(run) == 0
     assert_same_run(run, whole)
 
 
-@pytest.mark.parametrize(("name", "code"), [("interrupted", 130), ("terminated", 143)])
-def test_asked_to_stop(
-    name: str,
-    code: int,
-    stopped: dict[str, Outcome],
-    copied: Any,
-    whole: RunDir,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    outcome = stopped[name]
-    assert outcome.code == code
-    assert "Traceback" not in outcome.err
-    run = copied(name)
+def test_a_run_in_training_is_locked(stopped: dict[str, Outcome]) -> None:
+    assert stopped["killed"].locked_out == 2
+
+
+def assert_stopped_cleanly(run: RunDir, err: str) -> list[str]:
+    """The resume command it printed, once all that it should have left is seen to be there."""
+    assert "Traceback" not in err
     assert weights(run.last_path)  # a checkpoint where none was due
     assert '"interrupted"' in run.summary_path.read_text()
     assert lines(run.metrics_path)[-1]["step"] == 7
-    command = outcome.err.rpartition("go on with: ")[2].strip()
-    assert command == "tp train --resume r"
+    return shlex.split(err.rpartition("go on with: ")[2].strip())
+
+
+def test_interrupted(
+    stopped: dict[str, Outcome], copied: Any, whole: RunDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outcome, run = stopped["interrupted"], copied("interrupted")
+    assert outcome.code == 130
+    command = assert_stopped_cleanly(run, outcome.err)
+    assert command == ["tp", "train", "--resume", "r"]
     monkeypatch.chdir(run.path.parents[1])
-    assert main(shlex.split(command)[1:]) == 0
+    assert main(command[1:]) == 0
     assert_same_run(run, whole)
 
 
-def test_a_run_in_training_is_locked(stopped: dict[str, Outcome]) -> None:
-    assert [outcome.locked_out for outcome in stopped.values()] == [2, 2, 2, 2]
+def test_terminated(
+    tmp_path: Path,
+    hold_installed: None,
+    whole: RunDir,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    runs = tmp_path / "runs of mine"
+    config = write_config(tmp_path, CHANGES)
+    monkeypatch.setenv("TP_TEST_SIGNAL", f"{int(signal.SIGTERM)}@6")
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as caught:
+        main(["train", "--config", str(config), "--run-id", "r", "--runs-dir", str(runs)])
+    assert caught.value.code == 143
+    assert signal.getsignal(signal.SIGTERM) == before
+    run = RunDir(runs / "r")
+    command = assert_stopped_cleanly(run, capsys.readouterr().err)
+    monkeypatch.delenv("TP_TEST_SIGNAL")
+    assert main(command[1:]) == 0
+    assert_same_run(run, whole)
+
+
+def test_interrupted_in_the_first_evaluation(
+    tmp_path: Path,
+    hold_installed: None,
+    whole: RunDir,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The evaluation of step 0 is done and written, once, however the training goes on."""
+    config = write_config(tmp_path, CHANGES)
+    score = loop.score
+
+    def score_and_stop(*args: Any) -> SplitScores:
+        monkeypatch.setattr(loop, "score", score)
+        signal.raise_signal(signal.SIGINT)
+        return score(*args)
+
+    monkeypatch.setattr(loop, "score", score_and_stop)
+    with pytest.raises(SystemExit) as caught:
+        main(["train", "--config", str(config), "--run-id", "r", "--runs-dir", str(tmp_path)])
+    assert caught.value.code == 130
+    run = RunDir(tmp_path / "r")
+    assert resume(run) == 0
+    assert_same_run(run, whole)
+
+
+def test_a_second_interrupt_stops_at_once(
+    tmp_path: Path,
+    hold_installed: None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    config = write_config(tmp_path, CHANGES)
+
+    save = Session.save
+
+    def impatient(session: Session, *, best: bool = False) -> None:
+        if session.state.step == 6:
+            signal.raise_signal(signal.SIGINT)
+        save(session, best=best)
+
+    monkeypatch.setattr(Session, "save", impatient)
+    monkeypatch.setenv("TP_TEST_SIGNAL", f"{int(signal.SIGINT)}@5")
+    with pytest.raises(SystemExit) as caught:
+        main(["train", "--config", str(config), "--run-id", "r", "--runs-dir", str(tmp_path)])
+    assert caught.value.code == 130
+    assert "tp train --resume r" in capsys.readouterr().err
 
 
 def test_a_damaged_checkpoint_gives_way_to_the_one_before(copied: Any, whole: RunDir) -> None:

@@ -25,7 +25,7 @@ COMMANDS = {
     "train": Lazy("tp_core.cli.train", "command", "Train the model a config describes."),
     "generate": Lazy("tp_core.cli.generate", "command", "Sample phrases from a trained run."),
     "config": Lazy("tp_core.cli.config", "command", "Check a config without training."),
-    "plugins": Lazy("tp_core.cli.plugins", "command", "List and describe components."),
+    "plugins": Lazy("tp_core.cli.plugins", "command", "List, describe and test components."),
     "runs": Lazy("tp_core.cli.runs", "command", "List and describe runs."),
 }
 

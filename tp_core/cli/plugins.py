@@ -9,6 +9,7 @@ from dataclasses import asdict
 import click
 
 from tp_core.cli.groups import Group
+from tp_core.cli.plugins_test import command as test_command
 from tp_core.cli.terminal import emit, emit_json, emit_table, note, one_line
 from tp_core.component import SITES
 from tp_core.errors import did_you_mean
@@ -23,7 +24,10 @@ _kind_option = click.option(
 
 @click.group(cls=Group)
 def command() -> None:
-    """List and describe components."""
+    """List, describe and test components."""
+
+
+command.add_command(test_command)
 
 
 @command.command("list")

@@ -8,8 +8,8 @@ from tp_core.testing import conformance
 test_components = conformance("tp-relu2")
 ```
 
-`run_conformance` gives the same checks as data, `tp plugins test DIST` on the command line. Importing
-this package imports neither torch nor pytest.
+`run_conformance` gives the same checks as data, `tp plugins test DIST` on the command line.
+Importing this package imports neither torch nor pytest.
 """
 
 from __future__ import annotations

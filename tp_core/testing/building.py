@@ -26,7 +26,7 @@ from tp_core.testing.scenes import (
     training,
 )
 from tp_core.testing.subjects import Subject
-from tp_core.testing.tensors import draws, held, registered
+from tp_core.testing.tensors import held, random_draws, registered
 
 
 @check(*KINDS)
@@ -65,13 +65,13 @@ def seed_determinism(scene: Scene) -> Finding:
 @scene_check(*MODEL_KINDS, first_only=True)
 def seed_used(scene: Scene) -> Finding:
     """Another seed gives other start values: every random draw follows it."""
-    first, second = (draws(lambda s=seed: scene.build_model(s, moved=False)) for seed in (1, 2))
+    first, second = (_draws(scene, seed) for seed in (1, 2))
     for one, other in zip(first, second, strict=False):
         constant = one.numel() == 0 or bool((one == one.flatten()[0]).all())
         if one.shape == other.shape and torch.equal(one, other) and not constant:
             return Finding(
-                fault=f"random numbers of shape {tuple(one.shape)} are drawn alike under two seeds; "
-                "use no generator of your own and no manual_seed in the constructor"
+                fault=f"random numbers of shape {tuple(one.shape)} are drawn alike under two "
+                "seeds; use no generator of your own and no manual_seed in the constructor"
             )
     return PASSED
 
@@ -117,7 +117,7 @@ def deepcopy(scene: Scene) -> Finding:
     untouched = model(some_tokens(2), plain(2))[0]
     with torch.no_grad():
         for name, parameter in twin.named_parameters():
-            parameter += noise(f"copy {name}", *parameter.shape)
+            parameter.add_(noise(f"copy {name}", *parameter.shape))
     worst = Worst(0.0)
     after = model(some_tokens(2), plain(2))[0]
     worst.add(difference(after, untouched), "the original, once its copy's parameters changed")
@@ -136,22 +136,29 @@ def evaluation_repeats(scene: Scene) -> Finding:
     return worst.finding()
 
 
+def _draws(scene: Scene, seed: int) -> list[Tensor]:
+    with random_draws() as drawn:
+        scene.build_model(seed, moved=False)
+    return drawn
+
+
 def learn(model: Decoder, steps: int = 2) -> None:
-    """A little gradient descent, as the training loop does it, so that all that learns has moved."""
+    """A little gradient descent, as the training loop does it, so that what learns has moved."""
     with training(model), torch.random.fork_rng(devices=[]):
         for step in range(steps):
             torch.manual_seed(step)
             tokens, seq = some_tokens(3, purpose=f"learn {step}"), plain(3)
             loss = model.loss(tokens, (tokens + 1) % VOCAB, seq) + sum(seq.losses.values())
-            loss.backward()
+            torch.autograd.backward(loss)
             with torch.no_grad():
                 for parameter in model.parameters():
                     if parameter.grad is not None:
-                        parameter -= 0.003 * parameter.grad
+                        parameter.sub_(0.003 * parameter.grad)
             model.zero_grad()
             for module in model.modules():
-                if hasattr(module, "after_step"):
-                    module.after_step()
+                after_step = getattr(module, "after_step", None)
+                if callable(after_step):
+                    after_step()
 
 
 def _alike(model: Decoder, reference: Decoder, where: str) -> Finding:

@@ -40,7 +40,7 @@ def _is_varied(subject: Subject) -> bool:
     return bool(subject.variant.option)
 
 
-@check(*KINDS, when=_is_varied)
+@check(*KINDS, when=_is_varied, unvaried=True)
 def effect(subject: Subject) -> Finding:
     """The option changes something: the output, the loss, the gradients, the state, what is learnt.
 
@@ -55,8 +55,8 @@ def effect(subject: Subject) -> Finding:
     change = max(_change(one, without[name]) for name, one in with_option.items())
     if change == 0:
         return Finding(
-            fault=f"nothing changes with {subject.variant.text}: use the option, or drop it (a value "
-            "that works only beside another is written as an example of both)",
+            fault=f"nothing changes with {subject.variant.text}: use the option, or drop it "
+            "(a value that works only beside another is written as an example of both)",
             measured=0.0,
         )
     return Finding(measured=change)
@@ -89,7 +89,7 @@ def model_trace(scene: Scene) -> Mapping[str, Tensor]:
     with training(model), torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         found["loss"] = model.loss(tokens, (tokens + 1) % VOCAB, seq)
-        (found["loss"] + sum(seq.losses.values())).backward()
+        torch.autograd.backward(found["loss"] + sum(seq.losses.values()))
     found |= {f"auxiliary {name}": value.detach() for name, value in seq.losses.items()}
     for info in model.parameter_infos(1.0, 1.0):
         gradient = info.parameter.grad

@@ -1,4 +1,4 @@
-"""Checks that a row doesn't depend on its batch, a token on its neighbours, or much on precision."""
+"""Checks that a row doesn't depend on its batch, a token on others, or much on precision."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def batch_invariance(scene: Scene) -> Finding:
         for mode in modes(scene):
             for path, sequence in PATHS.items():
                 together = scene.model(tokens, sequence(3))[0]
-                alone = torch.cat([scene.model(row, sequence(1))[0] for row in tokens.split(1)])
+                alone = torch.cat([scene.model(row, sequence(1))[0] for row in tokens[:, None]])
                 worst.add(difference(together, alone), f"{path}, {mode}: rows in a batch")
     return worst.finding()
 

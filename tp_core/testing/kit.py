@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -53,14 +53,12 @@ def run_conformance(
     (`tp_core.testing.partners.PLUGIN`). Raises `TpError` for a distribution that isn't installed or
     doesn't load, and for a name or a check there is none of.
     """
-    wanted = _checks(checks)
+    found = subjects(catalogue or kit_catalogue(), distribution, kinds, names)
     results = []
-    for subject in subjects(catalogue or kit_catalogue(), distribution, kinds, names):
-        for check in wanted:
-            if subject.kind in check.kinds:
-                results.append(run_check(subject, check))
-                if progress is not None:
-                    progress(results[-1])
+    for subject, check in _cases(found, _checks(checks)):
+        results.append(run_check(subject, check))
+        if progress is not None:
+            progress(results[-1])
     return results
 
 
@@ -70,26 +68,25 @@ def conformance(
     names: Sequence[str] | None = None,
     catalogue: Catalogue | None = None,
 ) -> Any:
-    """A pytest test of every component a distribution brings: one case per check and set of options.
+    """A pytest test of every component a distribution brings: a case per check and set of options.
 
     Its ids read `attention-softmax-window=3-incremental`. Arguments and errors are those of
     `run_conformance`.
     """
     import pytest
 
+    found = subjects(catalogue or kit_catalogue(), distribution, kinds, names)
     cases = [
         pytest.param(subject, check, id=_result(subject, check).id)
-        for subject in subjects(catalogue or kit_catalogue(), distribution, kinds, names)
-        for check in CHECKS.values()
-        if subject.kind in check.kinds and check.applies(subject)
+        for subject, check in _cases(found, CHECKS.values())
     ]
 
     @pytest.mark.parametrize(("subject", "check"), cases)
     def test_components(subject: Subject, check: Check) -> None:
         result = run_check(subject, check)
-        if result.outcome == "failed":
+        if result.status == "failed":
             pytest.fail(f"{check.summary}\n{result.message}", pytrace=False)
-        if result.outcome == "not applicable":
+        if result.status == "not-applicable":
             pytest.skip(result.message)
 
     return test_components
@@ -97,15 +94,11 @@ def conformance(
 
 def run_check(subject: Subject, check: Check) -> CheckResult:
     """One check of one component with one set of options; whatever it raises becomes its result."""
-    if not check.applies(subject):
-        return _result(
-            subject, check, "not applicable", message="nothing to ask with these options"
-        )
     try:
         with _one_thread():
             finding = check.run(subject)
     except NotApplicable as reason:
-        return _result(subject, check, "not applicable", message=str(reason))
+        return _result(subject, check, "not-applicable", message=str(reason))
     except Exception as error:
         return _result(subject, check, "failed", message=raised(error))
     return _result(
@@ -118,15 +111,24 @@ def run_check(subject: Subject, check: Check) -> CheckResult:
     )
 
 
-def _result(subject: Subject, check: Check, outcome: Any = "passed", **more: Any) -> CheckResult:
+def _result(subject: Subject, check: Check, status: Any = "passed", **more: Any) -> CheckResult:
     return CheckResult(
         kind=subject.kind,
         component=subject.name,
         variant=subject.variant.text,
         check=check.name,
-        outcome=outcome,
+        status=status,
         **more,
     )
+
+
+def _cases(found: Iterable[Subject], checks: Iterable[Check]) -> Iterator[tuple[Subject, Check]]:
+    """What is asked of each subject, subject by subject."""
+    checks = list(checks)
+    for subject in found:
+        for check in checks:
+            if subject.kind in check.kinds and check.applies(subject):
+                yield subject, check
 
 
 def _checks(names: Sequence[str] | None) -> list[Check]:

@@ -21,8 +21,8 @@ from tp_core.testing.scenes import (
     left_padded,
     modes,
     noise,
-    plain,
     rows_alone,
+    rows_gathered,
     some_tokens,
     stream,
 )
@@ -33,7 +33,7 @@ TOLERANCE = 5e-5
 _LENGTHS = torch.tensor([LENGTH, 7, 4])
 # Documents per row, the rest of the row being pads; chunks that do and don't end with a document.
 _PACKED = ((5, 4, 3), (2, 7, 2))
-_PACKED_CHUNKS = ([12], [1] * 12, [3, 3, 3, 3], [7, 5])
+_PACKED_CHUNKS = ([12], [1] * 12, [3, 3, 3, 3])
 _GAPS = ("xx..xxxx.xxx", "..xxx.xxxx..", "x....x.xx..x")
 _GAP_CHUNKS = ([12], [3, 6, 3])
 
@@ -54,9 +54,7 @@ def packing(scene: Scene) -> Finding:
             spans.append((row, start, start + length))
             start += length
     with torch.no_grad():
-        alone = torch.cat(
-            [scene.model(tokens[r : r + 1, a:b], plain(1, b - a))[0][0] for r, a, b in spans]
-        )
+        alone = rows_gathered(scene.model, [tokens[r, a:b] for r, a, b in spans])
         valid = positions >= 0
         packed = scene.model(tokens, SequenceInfo.of_positions(positions, documents))[0]
         worst.add(difference(packed[valid], alone), "packed rows")
@@ -73,8 +71,8 @@ def left_pad(scene: Scene) -> Finding:
     positions = left_padded(_LENGTHS, LENGTH)
     tokens = some_tokens(3)
     with torch.no_grad():
-        alone = rows_alone(scene.model, tokens, positions)
         valid = positions >= 0
+        alone = rows_gathered(scene.model, [row[at] for row, at in zip(tokens, valid, strict=True)])
         whole = scene.model(tokens, SequenceInfo.of_positions(positions))[0]
         worst.add(difference(whole[valid], alone), "rows with pads before them")
         for chunks in ([LENGTH], [LENGTH - 2, 1, 1], [2, LENGTH - 2]):
@@ -93,7 +91,7 @@ def pads_invisible(scene: Scene) -> Finding:
     others = torch.where(rows.valid, tokens, (tokens + 5) % VOCAB)
     active = torch.tensor([[turn == "x" for turn in row] for row in _GAPS])
     gaps = torch.where(active, active.cumsum(1) - 1, -1)
-    gapped = some_tokens(*gaps.shape, purpose="gaps")
+    gapped = some_tokens(len(gaps), gaps.shape[1], purpose="gaps")
     with torch.no_grad():
         for mode in modes(scene):
             alone = rows_alone(scene.model, tokens, rows.positions)

@@ -54,7 +54,7 @@ class _Bowl:
     def distances(self) -> dict[str, float]:
         """How far each parameter is from its target, squared."""
         return {
-            role: float((parameter - self.targets[role]).square().sum())
+            role: float((parameter.detach() - self.targets[role]).square().sum())
             for role, parameter in self.parameters.items()
         }
 
@@ -69,7 +69,7 @@ class _Bowl:
                 shift = 0.1 * noise(f"{role} {step}", *parameter.shape)
                 loss = loss + (parameter - self.targets[role] + shift).square().sum()
             self.optimizer.zero_grad()
-            loss.backward()
+            torch.autograd.backward(loss)
             self.optimizer.step()
 
 
@@ -128,7 +128,7 @@ def decay_respected(scene: Scene) -> Finding:
     for role, parameter in decayed.parameters.items():
         other = without.parameters[role]
         if role in ("hidden", "embedding"):
-            if not float(parameter.norm()) < float(other.norm()):
+            if not float(parameter.detach().norm()) < float(other.detach().norm()):
                 return Finding(fault=f"{role}: weight_decay = 0.5 doesn't make it smaller")
         elif not torch.equal(parameter, other):
             return Finding(fault=f"{role}: it has no weight decay, and others' changes it")
@@ -151,5 +151,5 @@ def resumes(scene: Scene) -> Finding:
     resumed.descend(5, start=5)
     worst = Worst(0.0)
     for role, parameter in resumed.parameters.items():
-        worst.add(float((parameter - whole.parameters[role]).abs().max()), f"{role}, resumed")
+        worst.add(float((parameter - whole.parameters[role]).detach().abs().max()), f"{role}, resumed")
     return worst.finding()

@@ -1,6 +1,6 @@
 """The plain components the kit surrounds a tested one with: descriptors, one or more a kind.
 
-They come in as any plugin's do, so that the kit needs no component to be installed. Imports no torch.
+They come in as any plugin's do, so that the kit needs no other component. Imports no torch.
 """
 
 from __future__ import annotations

@@ -5,10 +5,10 @@ A check of a scene is asked of every scene of a component, and its worst answer 
 
 from __future__ import annotations
 
+import functools
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
 from tp_core.testing.results import Finding, NotApplicable
 from tp_core.testing.scenes import Scene
@@ -16,7 +16,6 @@ from tp_core.testing.subjects import Subject
 
 OfSubject = Callable[[Subject], Finding]
 OfScene = Callable[[Scene], Finding]
-Function = TypeVar("Function", OfSubject, OfScene)
 
 
 @dataclass(frozen=True)
@@ -33,47 +32,46 @@ class Check:
 CHECKS: dict[str, Check] = {}
 
 
-def _varied(subject: Subject) -> bool:
-    # An option that can't be varied has one thing wrong with it, and its effect check says so.
-    return not (subject.variant.option and subject.variant.fault)
+def _always(subject: Subject) -> bool:
+    return True
 
 
 def check(
-    *kinds: str, when: Callable[[Subject], bool] = _varied
+    *kinds: str, when: Callable[[Subject], bool] = _always, unvaried: bool = False
 ) -> Callable[[OfSubject], OfSubject]:
-    """Register a check of a component with its options."""
+    """Register a check of a component with its options.
+
+    An option that can't be varied has but one thing wrong with it: only a check with `unvaried` is
+    asked of it.
+    """
 
     def register(function: OfSubject) -> OfSubject:
-        _register(function.__name__, function.__doc__, kinds, function, when)
+        def applies(subject: Subject) -> bool:
+            return when(subject) and (unvaried or not subject.variant.unvaried)
+
+        name, doc = function.__name__, function.__doc__
+        assert doc is not None, name
+        assert name not in CHECKS, name
+        CHECKS[name] = Check(name, kinds, function, applies, doc.partition("\n")[0])
         return function
 
     return register
 
 
 def scene_check(
-    *kinds: str, when: Callable[[Subject], bool] = _varied, first_only: bool = False
+    *kinds: str, when: Callable[[Subject], bool] = _always, first_only: bool = False
 ) -> Callable[[OfScene], OfScene]:
     """Register a check of a model with the component in it, asked of each (or the first) scene."""
 
     def register(function: OfScene) -> OfScene:
+        @functools.wraps(function)
         def run(subject: Subject) -> Finding:
             return _worst(function, subject.scenes[:1] if first_only else subject.scenes)
 
-        _register(function.__name__, function.__doc__, kinds, run, when)
+        check(*kinds, when=when)(run)
         return function
 
     return register
-
-
-def _register(
-    name: str,
-    doc: str | None,
-    kinds: tuple[str, ...],
-    run: OfSubject,
-    when: Callable[[Subject], bool],
-) -> None:
-    assert name not in CHECKS and doc, name
-    CHECKS[name] = Check(name, kinds, run, when, doc.partition("\n")[0])
 
 
 def _worst(function: OfScene, scenes: list[Scene]) -> Finding:

@@ -6,7 +6,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-Outcome = Literal["passed", "failed", "not applicable"]
+Status = Literal["passed", "failed", "not-applicable"]
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class CheckResult:
     component: str
     variant: str
     check: str
-    outcome: Outcome
+    status: Status
     measured: float | None = None
     tolerance: float | None = None
     message: str = ""

@@ -28,7 +28,7 @@ from tp_core.testing.scenes import (
 )
 from tp_core.testing.state import malformed
 from tp_core.testing.subjects import Subject
-from tp_core.testing.tensors import draws
+from tp_core.testing.tensors import random_draws
 from tp_core.testing.variants import DEFAULTS
 
 _ROWS = 4
@@ -82,8 +82,14 @@ def _init_state(sampler: Any, batch: int) -> State:
 
 def _run(sampler: Any, logits: Tensor, batch: Batch | None = None) -> list[Tensor]:
     """Its output at each step, over rows [B, V] of logits."""
+    return _play(sampler, logits, *(batch or Batch()).steps(sampler))
+
+
+def _play(
+    sampler: Any, logits: Tensor, steps: list[SamplerStep], taken: list[Tensor]
+) -> list[Tensor]:
     outputs = []
-    for step, tokens in zip(*(batch or Batch()).steps(sampler), strict=True):
+    for step, tokens in zip(steps, taken, strict=True):
         outputs.append(sampler(logits.clone(), step))
         if hasattr(sampler, "accept"):
             sampler.accept(tokens, step)
@@ -162,15 +168,16 @@ def seed(scene: Scene) -> Finding:
     """What it draws follows the sampling seed and nothing else: step.uniform is the only source."""
     sampler = scene.build_component()
     logits = _logits()["spread logits"]
-    runs = []
+    runs: list[list[Tensor]] = []
     for state in (0, 1):
-        with global_generators(state):
+        steps, taken = Batch().steps(sampler)
+        with global_generators(state), random_draws() as drawn:
             before = generator_states()
-            drawn = draws(lambda: runs.append(_run(sampler, logits)))
+            runs.append(_play(sampler, logits, steps, taken))
             if drawn or generator_states() != before:
                 return Finding(
-                    fault="it draws from a generator of its own or a global one; "
-                    "step.uniform(n) gives numbers that follow the seed"
+                    fault="it draws from a generator of its own or a global one; step.uniform(n) "
+                    "gives numbers that follow the seed"
                 )
     worst = Worst(0.0)
     for one, other in zip(*runs, strict=True):
@@ -288,7 +295,7 @@ def _has_usual_option(subject: Subject) -> bool:
 
 @check("sampler", when=_has_usual_option)
 def limits(subject: Subject) -> Finding:
-    """At the ends of a usual option it is greedy, or does nothing: temperature 0, p = 1, k = all."""
+    """At its ends a usual option is greedy, or does nothing: temperature 0, p = 1, k = all."""
     for name in set(_ENDS) & set(subject.registered.component.options.model_fields):
         for values, holds, what in _ENDS[name]:
             verdicts = [_at_end(subject, name, value, holds) for value in values]

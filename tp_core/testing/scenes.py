@@ -181,13 +181,13 @@ def move(module: nn.Module) -> None:
         for name, parameter in module.named_parameters():
             owner = modules[name.rpartition(".")[0]]
             scale = 1.0 if isinstance(owner, nn.Embedding) else 0.1 if parameter.ndim > 1 else 0.3
-            parameter += scale * noise(name, *parameter.shape)
+            parameter.add_(scale * noise(name, *parameter.shape))
 
 
 def noise(purpose: str, *shape: int) -> Tensor:
     """Standard normal numbers that depend on their purpose alone."""
     generator = torch.Generator().manual_seed(stream_key(0, "conformance", purpose))
-    return torch.randn(*shape, generator=generator)
+    return torch.randn(shape, generator=generator)
 
 
 def some_tokens(batch: int, length: int = LENGTH, purpose: str = "") -> Tensor:
@@ -210,7 +210,7 @@ PATHS = {"plain": plain, "masked": masked}
 
 
 def modes(scene: Scene) -> Iterator[str]:
-    """The scene's model in evaluation mode, then in training mode unless it draws random numbers."""
+    """The scene's model in evaluation mode, then in training mode unless that draws numbers."""
     yield "in evaluation"
     if not scene.stochastic:
         with training(scene.model):
@@ -269,6 +269,16 @@ def rows_alone(model: Decoder, tokens: Tensor, positions: Tensor) -> Tensor:
     return torch.cat([model(row, plain(1, row.shape[1]))[0][0] for row in rows])
 
 
+def rows_gathered(model: Decoder, rows: list[Tensor]) -> Tensor:
+    """Logits of every token of some rows, read in one batch with pads after them: [tokens, V]."""
+    lengths = torch.tensor([len(row) for row in rows])
+    seq = SequenceInfo.of_rows(lengths, int(lengths.max()))
+    tokens = torch.zeros_like(seq.positions)
+    tokens[seq.valid] = torch.cat(rows)
+    logits: Tensor = model(tokens, seq)[0][seq.valid]
+    return logits
+
+
 def capacity(positions: Tensor) -> int:
     """The most tokens any row has: pads and idle steps take no room."""
     return int((positions >= 0).sum(1).max())
@@ -280,8 +290,9 @@ def difference(a: Tensor, b: Tensor) -> float:
         return float("inf")
     if not a.numel():
         return 0.0
-    scale = b.double().square().mean().sqrt().clamp(min=1e-12)
-    return float((a.double() - b.double()).abs().max() / scale)
+    a, b = a.detach().double(), b.detach().double()
+    scale = b.square().mean().sqrt().clamp(min=1e-12)
+    return float((a - b).abs().max() / scale)
 
 
 def as_written(name: str, options: Mapping[str, Any]) -> dict[str, Any]:

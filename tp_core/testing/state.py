@@ -1,8 +1,6 @@
-"""Checks of decoding with a state: whatever the chunks, the state says the same as the whole row."""
+"""Checks of decoding with a state: whatever the chunks, it gives what the whole row gives."""
 
 from __future__ import annotations
-
-import copy
 
 import torch
 from torch import Tensor
@@ -20,7 +18,7 @@ from tp_core.testing.scenes import (
     capacity,
     difference,
     plain,
-    rows_alone,
+    rows_gathered,
     some_tokens,
     stream,
 )
@@ -55,34 +53,39 @@ def idle_rows(scene: Scene) -> Finding:
     worst = Worst(TOLERANCE)
     active = torch.tensor([[turn == "x" for turn in row] for row in _TURNS])
     positions = torch.where(active, active.cumsum(1) - 1, -1)
-    tokens = some_tokens(*positions.shape, purpose="turns")
+    tokens = some_tokens(len(positions), positions.shape[1], purpose="turns")
     with torch.no_grad():
-        alone = rows_alone(scene.model, tokens, positions)
+        rows = [row[turns] for row, turns in zip(tokens, active, strict=True)]
+        alone = rows_gathered(scene.model, rows)
         for chunks in _TURN_CHUNKS:
-            parts = stream(scene.model, tokens, positions, chunks)
-            worst.add(difference(parts[active], alone), f"rows that idle, in chunks of {chunks}")
-        worst.add(
-            _moved_while_idle(scene.model, tokens, positions), "the state of a row that idles"
-        )
+            outputs, moved = _take_turns(scene.model, tokens, positions, chunks)
+            worst.add(difference(outputs[active], alone), f"rows that idle, in chunks of {chunks}")
+            worst.add(moved, f"the state of a row that idles, in chunks of {chunks}")
     return worst.finding()
 
 
-def _moved_while_idle(model: Decoder, tokens: Tensor, positions: Tensor) -> float:
-    """The largest change in the state of rows that idle, relative to what the tensor holds."""
+def _take_turns(
+    model: Decoder, tokens: Tensor, positions: Tensor, chunks: list[int]
+) -> tuple[Tensor, float]:
+    """Logits chunk by chunk, and the largest change in the state of a row that idled through one,
+    relative to what its tensor holds."""
     state = model.init_state(len(tokens), capacity(positions), CPU, torch.float32)
-    largest = 0.0
-    for step in range(tokens.shape[1]):
-        before = leaves(copy.deepcopy(state))
-        here = slice(step, step + 1)
-        _, after = model(tokens[:, here], SequenceInfo.of_positions(positions[:, here]), state)
+    outputs, largest, start = [], 0.0, 0
+    for size in chunks:
+        here = slice(start, start + size)
+        idle = (positions[:, here] < 0).all(1)
+        before = {name: value[idle].clone() for name, value in leaves(state).items()}
+        seq = SequenceInfo.of_positions(positions[:, here])
+        logits, after = model(tokens[:, here], seq, state)
         assert after is not None
         state = after
-        idle = positions[:, step] < 0
-        for name, now in leaves(state).items():
+        for name, now in leaves(state).items() if idle.any() else ():
             # A state may also grow by a slot for all rows; then it can't be compared like this.
-            if idle.any() and name in before and before[name].shape == now.shape:
-                largest = max(largest, difference(now[idle], before[name][idle]))
-    return largest
+            if name in before and before[name].shape == now[idle].shape:
+                largest = max(largest, difference(now[idle], before[name]))
+        outputs.append(logits)
+        start += size
+    return torch.cat(outputs, 1), largest
 
 
 @scene_check(*SEQUENCE_KINDS)
@@ -129,7 +132,7 @@ def leaves(state: State, path: str = "") -> dict[str, Tensor]:
 
 
 def malformed(state: object, batch: int) -> str:
-    """What is wrong with a state as a nested dict of tensors with `batch` rows; empty if nothing."""
+    """What keeps a state from being a nested dict of tensors with `batch` rows, if anything."""
     if not isinstance(state, dict):
         return f"the state is {type(state).__name__}, not a dict"
     for name, value in leaves(state).items():

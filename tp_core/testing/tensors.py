@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -54,29 +55,19 @@ def _inside(value: object) -> Iterator[tuple[str, Any]]:
         yield from getattr(value, "__dict__", {}).items()
 
 
-class Draws(TorchDispatchMode):
-    """While active, keeps a copy of the result of every random operation of torch's."""
+@contextmanager
+def random_draws() -> Iterator[list[Tensor]]:
+    """A list that gets a copy of the result of every random operation of torch's, while open."""
+    drawn: list[Tensor] = []
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.drawn: list[Tensor] = []
-
-    def __torch_dispatch__(
-        self,
-        func: Any,
-        types: Sequence[type],
-        args: tuple[Any, ...] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
+    def dispatch(self: Any, func: Any, kinds: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
         if torch.Tag.nondeterministic_seeded in func.tags:
             several = result if isinstance(result, (tuple, list)) else (result,)
-            self.drawn += [one.detach().clone() for one in several if isinstance(one, Tensor)]
+            drawn.extend(one.detach().clone() for one in several if isinstance(one, Tensor))
         return result
 
-
-def draws(action: Callable[[], object]) -> list[Tensor]:
-    """What torch's random operations gave while `action` ran."""
-    with Draws() as recorder:
-        action()
-    return recorder.drawn
+    # Made by a call, since torch's base class carries no types.
+    mode = type("RandomDraws", (TorchDispatchMode,), {"__torch_dispatch__": dispatch})
+    with mode():
+        yield drawn

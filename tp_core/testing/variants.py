@@ -1,8 +1,8 @@
 """Which options a component is tested with: its defaults, and each option alone at other values.
 
-The other values of an option are its field's `examples`, the other members of a `Literal` or a bool,
-and null where the type allows it. An example may also be a dict of several options that holds the
-option's own name, for a value that means something only beside another:
+The other values of an option are its field's `examples`, the other members of a `Literal` or a
+bool, and null where the type allows it. An example may also be a dict of several options that holds
+the option's own name, for a value that means something only beside another:
 
 ```python
 sinks: int = Field(0, description="...", examples=[{"sinks": 2, "window": 3}])
@@ -31,8 +31,8 @@ DEFAULTS = "defaults"
 class Variant:
     """One set of options, as a config would write it.
 
-    `option` is the one that is varied and `reference` the options with that one left alone. Where no
-    set of options can be made, `fault` says what is missing.
+    `option` is the one that is varied and `reference` the options with that one left alone. Where
+    no set of options can be made, `fault` says what is missing.
     """
 
     text: str
@@ -40,6 +40,11 @@ class Variant:
     option: str = ""
     reference: Mapping[str, Any] = field(default_factory=dict)
     fault: str = ""
+
+    @property
+    def unvaried(self) -> bool:
+        """Whether this stands for an option that has no other value to try."""
+        return bool(self.option and self.fault)
 
 
 def variants(component: Component) -> list[Variant]:

@@ -75,7 +75,7 @@ def window_state(scene: Scene) -> Finding:
 
 
 def _setting(scene: Scene) -> tuple[Any, int, int]:
-    window = scene.chosen.options.window
+    window = int(scene.chosen.options.model_dump()["window"])
     length = min(2 * window + 4, SIZES["max_seq_len"])
     if length < window + 3:
         raise NotApplicable(f"a window of {window} is too wide for rows of {length}; try 3")

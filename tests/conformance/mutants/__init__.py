@@ -1,0 +1,172 @@
+"""Deliberately broken components, each with one fault that a check of the kit is named for.
+
+Descriptors only. Beside them stand a few correct components (`recurrent`, `z_loss`, `gumbel`,
+`memory`) that mutants of their nature are cut from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from pydantic import Field
+
+from tp_core import Component, Dims, Options, hookimpl
+from tp_core.testing.partners import AttentionOptions
+
+
+class RecurrentOptions(Options):
+    def offers(self, dims: Dims) -> Mapping[str, Mapping[str, int]]:
+        return {"embed": {}}
+
+
+class UnusedOptions(Options):
+    strength: float = Field(1.0, description="read by nobody", examples=[2.0])
+
+
+class UnvariedOptions(Options):
+    strength: float = Field(1.0, description="scales the output")
+
+
+class LostOptions(Options):
+    strength: float = Field(1.0, description="left out of files", examples=[2.0], exclude=True)
+
+
+class RefusedOptions(Options):
+    width: int = Field(4, description="of something", examples=[1000])
+
+    def problems(self, dims: Dims) -> Iterable[str]:
+        if self.width > dims.dim:
+            yield f"width = {self.width} is more than {dims.dim}"
+
+
+class TopPOptions(Options):
+    p: float = Field(0.9, gt=0, le=1, description="mass that stays", examples=[0.5])
+
+
+@hookimpl
+def tp_positional_encodings() -> list[Component]:
+    return [
+        _one("rotates_by_index", "encodings:RotatesByIndex", needs=("rotate",)),
+        _one("embeds_by_index", "encodings:EmbedsByIndex", needs=("embed",)),
+        _one("undeclared_site", "encodings:UndeclaredSite"),
+        _one("bias_without_heads", "encodings:BiasWithoutHeads", needs=("bias",)),
+    ]
+
+
+@hookimpl
+def tp_attentions() -> list[Component]:
+    def softmax(name: str, target: str) -> Component:
+        return _one(name, f"attentions:{target}", AttentionOptions)
+
+    def recurrent(name: str, target: str) -> Component:
+        return _one(name, f"recurrent:{target}", RecurrentOptions)
+
+    return [
+        softmax("peeks_ahead", "PeeksAhead"),
+        softmax("adds_boolean_mask", "AddsBooleanMask"),
+        softmax("shifts_without_state", "ShiftsWithoutState"),
+        softmax("forgets_window_when_plain", "ForgetsWindowWhenPlain"),
+        softmax("keeps_everything", "KeepsEverything"),
+        softmax("sharp_in_bf16", "SharpInBf16"),
+        recurrent("recurrent", "Recurrent"),
+        recurrent("drops_state", "DropsState"),
+        recurrent("never_resets", "NeverResets"),
+        recurrent("counts_idle_steps", "CountsIdleSteps"),
+        recurrent("batch_last", "BatchLast"),
+        recurrent("fixed_state_type", "FixedStateType"),
+    ]
+
+
+@hookimpl
+def tp_norms() -> list[Component]:
+    return [
+        _one("over_time", "norms:OverTime"),
+        _one("over_time_detached", "norms:OverTimeDetached"),
+        _one("over_batch", "norms:OverBatch"),
+        _one("dead_parameter", "norms:DeadParameter"),
+        _one("loose_tensor", "norms:LooseTensor"),
+        _one("loose_parameter", "norms:LooseParameter"),
+        _one("uncopied", "norms:Uncopied"),
+        _one("unused_option", "norms:Ignores", UnusedOptions),
+        _one("unvaried_option", "norms:Scaled", UnvariedOptions),
+        _one("lost_option", "norms:Scaled", LostOptions),
+        _one("refused_option", "norms:Ignores", RefusedOptions),
+        _one("undescribed", "norms:Ignores", summary=""),
+    ]
+
+
+@hookimpl
+def tp_mlps() -> list[Component]:
+    return [
+        _one("z_loss", "mlps:ZLoss"),
+        _one("z_loss_of_pads", "mlps:ZLossOfPads"),
+        _one("own_generator", "mlps:OwnGenerator"),
+        _one("numpy_start", "mlps:NumpyStart"),
+        _one("dropout_always", "mlps:DropoutAlways"),
+        _one("double", "mlps:Double"),
+        _one("mixes_rows", "mlps:MixesRows"),
+    ]
+
+
+@hookimpl
+def tp_blocks() -> list[Component]:
+    return [
+        _one("centres_over_time", "blocks:CentresOverTime"),
+        _one("no_dropout", "blocks:NoDropout"),
+    ]
+
+
+@hookimpl
+def tp_samplers() -> list[Component]:
+    return [
+        _one("gumbel", "samplers:Gumbel"),
+        _one("memory", "samplers:Memory"),
+        _one("keeps_nothing", "samplers:KeepsNothing"),
+        _one("depends_on_batch", "samplers:DependsOnBatch"),
+        _one("revives", "samplers:Revives"),
+        _one("overflows", "samplers:Overflows"),
+        _one("in_place", "samplers:InPlace"),
+        _one("prefers_low_ids", "samplers:PrefersLowIds"),
+        _one("global_generator", "samplers:GlobalGenerator"),
+        _one("fixed_numbers", "samplers:FixedNumbers"),
+        _one("memory_batch_last", "samplers:MemoryBatchLast"),
+        _one("cuts_at_one", "samplers:CutsAtOne", TopPOptions),
+    ]
+
+
+@hookimpl
+def tp_metrics() -> list[Component]:
+    return [
+        _one("nan_of_nothing", "others:NanOfNothing"),
+        _one("headline_of_nothing", "others:HeadlineOfNothing"),
+    ]
+
+
+@hookimpl
+def tp_optimizers() -> list[Component]:
+    return [
+        _one("skips_scalars", "others:SkipsScalars"),
+        _one("one_rate", "others:OneRate"),
+        _one("no_decay", "others:NoDecay"),
+        _one("unsaved_momentum", "others:UnsavedMomentum"),
+    ]
+
+
+@hookimpl
+def tp_schedules() -> list[Component]:
+    return [
+        _one("below_zero", "others:BelowZero"),
+        _one("counts_calls", "others:CountsCalls"),
+    ]
+
+
+def _one(
+    name: str,
+    target: str,
+    options: type[Options] = Options,
+    needs: tuple[str, ...] = (),
+    summary: str = "Broken, or cut from",
+) -> Component:
+    return Component(
+        name=name, target=f"{__name__}.{target}", options=options, needs=needs, summary=summary
+    )

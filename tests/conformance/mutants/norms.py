@@ -1,0 +1,82 @@
+"""Broken norms."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tp_core.interfaces import BuildContext
+from tp_core.testing.plain import PlainNorm
+
+
+class OverTime(PlainNorm):
+    """One mean square for all tokens of a row: each is scaled by what comes after it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * torch.rsqrt(x.square().mean((-2, -1), keepdim=True) + 1e-6) * self.gain
+
+
+class OverTimeDetached(PlainNorm):
+    """The same through a mean that no gradient passes."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x - 0.1 * x.mean(-2, keepdim=True).detach())
+
+
+class OverBatch(PlainNorm):
+    """Statistics over the batch in training, running ones in evaluation."""
+
+    def __init__(self, options: Any, ctx: BuildContext) -> None:
+        super().__init__(options, ctx)
+        self.inner = nn.BatchNorm1d(ctx.dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(self.inner(x.reshape(-1, x.shape[-1])).view_as(x))
+
+
+class DeadParameter(PlainNorm):
+    def __init__(self, options: Any, ctx: BuildContext) -> None:
+        super().__init__(options, ctx)
+        self.shift = nn.Parameter(torch.zeros(ctx.dim))
+
+
+class LooseTensor(PlainNorm):
+    """A constant that stays on the CPU when the model moves."""
+
+    def __init__(self, options: Any, ctx: BuildContext) -> None:
+        super().__init__(options, ctx)
+        self.scale = torch.full((ctx.dim,), 2.0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) * self.scale
+
+
+class LooseParameter(PlainNorm):
+    """Random numbers in a list, where neither the optimizer nor a checkpoint finds them."""
+
+    def __init__(self, options: Any, ctx: BuildContext) -> None:
+        super().__init__(options, ctx)
+        self.shifts = [torch.randn(ctx.dim)]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) + self.shifts[0]
+
+
+class Uncopied(PlainNorm):
+    def __deepcopy__(self, memo: dict[int, Any]) -> Uncopied:
+        return self
+
+
+class Ignores(PlainNorm):
+    """Its options play no part."""
+
+
+class Scaled(PlainNorm):
+    def __init__(self, options: Any, ctx: BuildContext) -> None:
+        super().__init__(options, ctx)
+        self.strength = options.strength
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) * self.strength

@@ -1,0 +1,174 @@
+"""The kit catches what it is for: broken components and a broken core, each by the check named for
+it, which the same component passes when it isn't broken."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+from mutants import core
+
+from tp_core.plugins import Catalogue, Plugin
+from tp_core.testing import CheckResult, run_conformance
+from tp_core.testing.partners import PLUGIN
+from tp_core.testing.registry import CHECKS
+
+MUTANTS = Plugin("tp-mutants", "1", "mutants", "mutants")
+HEAVY = Plugin("tp-heavy", "1", "heavy", "mutants.imports_torch")
+PARTNERS = PLUGIN.distribution
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A broken component, the check that must catch it, and the correct one beside it."""
+
+    kind: str
+    name: str
+    check: str
+    correct: str = "plain"
+
+    def __str__(self) -> str:
+        return f"{self.kind}-{self.name}"
+
+
+COMPONENTS = (
+    # See what they shouldn't.
+    Mutant("attention", "peeks_ahead", "causality_gradient"),
+    Mutant("attention", "adds_boolean_mask", "causality_gradient"),
+    Mutant("block", "centres_over_time", "causality_change"),
+    Mutant("norm", "over_time", "token_local_gradient"),
+    Mutant("norm", "over_time_detached", "token_local_change"),
+    Mutant("norm", "over_batch", "batch_invariance"),
+    Mutant("mlp", "mixes_rows", "batch_invariance"),
+    # State.
+    Mutant("attention", "drops_state", "incremental", "recurrent"),
+    Mutant("attention", "counts_idle_steps", "idle_rows", "recurrent"),
+    Mutant("attention", "counts_idle_steps", "pads_invisible", "recurrent"),
+    Mutant("attention", "never_resets", "packing", "recurrent"),
+    Mutant("attention", "batch_last", "state_reorder", "recurrent"),
+    Mutant("attention", "fixed_state_type", "bf16_autocast", "recurrent"),
+    Mutant("attention", "shifts_without_state", "incremental"),
+    Mutant("attention", "keeps_everything", "window_state"),
+    Mutant("attention", "forgets_window_when_plain", "plain_path"),
+    Mutant("attention", "sharp_in_bf16", "bf16_autocast"),
+    # Positions.
+    Mutant("positional_encoding", "rotates_by_index", "positions_not_index", "at_rotate"),
+    Mutant("positional_encoding", "embeds_by_index", "left_pad", "at_embed"),
+    Mutant("positional_encoding", "undeclared_site", "needs_declared", "at_rotate"),
+    Mutant("positional_encoding", "bias_without_heads", "shapes", "at_bias"),
+    # Tensors.
+    Mutant("norm", "dead_parameter", "gradients"),
+    Mutant("norm", "loose_tensor", "tensors_registered"),
+    Mutant("norm", "loose_parameter", "state_dict_round_trip"),
+    Mutant("norm", "uncopied", "deepcopy"),
+    Mutant("mlp", "own_generator", "seed_used"),
+    Mutant("mlp", "numpy_start", "seed_determinism"),
+    Mutant("mlp", "dropout_always", "evaluation_repeats"),
+    Mutant("mlp", "double", "shapes"),
+    Mutant("mlp", "z_loss_of_pads", "auxiliary_loss", "z_loss"),
+    Mutant("block", "no_dropout", "residual_dropout"),
+    # Options and descriptors.
+    Mutant("norm", "unused_option", "effect"),
+    Mutant("norm", "unvaried_option", "effect"),
+    Mutant("norm", "lost_option", "options_round_trip"),
+    Mutant("norm", "refused_option", "builds"),
+    Mutant("norm", "undescribed", "described"),
+    Mutant("norm", "heavy", "torch_free"),
+    # Samplers.
+    Mutant("sampler", "keeps_nothing", "keeps_something"),
+    Mutant("sampler", "depends_on_batch", "batch_independence"),
+    Mutant("sampler", "revives", "support"),
+    Mutant("sampler", "overflows", "valid_distribution"),
+    Mutant("sampler", "in_place", "purity"),
+    Mutant("sampler", "prefers_low_ids", "permutation"),
+    Mutant("sampler", "global_generator", "seed", "gumbel"),
+    Mutant("sampler", "fixed_numbers", "seed", "gumbel"),
+    Mutant("sampler", "memory_batch_last", "sampler_state", "memory"),
+    Mutant("sampler", "cuts_at_one", "limits", "top_p"),
+    # Metrics, optimizers, schedules.
+    Mutant("metric", "nan_of_nothing", "computes"),
+    Mutant("metric", "headline_of_nothing", "headlines"),
+    Mutant("optimizer", "skips_scalars", "descends"),
+    Mutant("optimizer", "one_rate", "rates_respected"),
+    Mutant("optimizer", "no_decay", "decay_respected"),
+    Mutant("optimizer", "unsaved_momentum", "resumes"),
+    Mutant("schedule", "below_zero", "factors"),
+    Mutant("schedule", "counts_calls", "stateless"),
+)
+
+# A fault in the core: the check that must catch it, and the partner it is caught on.
+CORE = {
+    "document_mask_missing": ("packing", "attention", "plain"),
+    "pad_keys_visible": ("pads_invisible", "attention", "plain"),
+    "window_off_by_one": ("window_bounds", "attention", "plain"),
+    "causal_by_index_with_a_cache": ("incremental", "attention", "plain"),
+    "cache_one_short": ("window_bounds", "attention", "plain"),
+    "evicts_by_slot": ("idle_rows", "attention", "plain"),
+    "bias_dropped": ("site_used", "attention", "plain"),
+    "score_sees_no_state": ("incremental", "positional_encoding", "at_score"),
+    "start_not_forked": ("seed_determinism", "mlp", "plain"),
+    "start_ignores_seed": ("seed_used", "mlp", "plain"),
+}
+
+
+@pytest.fixture(scope="module")
+def catalogue() -> Catalogue:
+    from tp_core.plugins import discover
+
+    return Catalogue([*discover(), PLUGIN, MUTANTS, HEAVY], disable="")
+
+
+def results(catalogue: Catalogue, kind: str, name: str, check: str) -> list[CheckResult]:
+    """The results of one check on the one component of that name, whoever brings it."""
+    for distribution in (PARTNERS, MUTANTS.distribution, HEAVY.distribution):
+        loaded = catalogue.load_distribution(distribution)
+        assert not any(one.broken for one in loaded), loaded
+        if any((c.kind, c.component.name) == (kind, name) for o in loaded for c in o.components):
+            break
+    else:
+        distribution = "transformer-playground"
+    return run_conformance(distribution, [kind], [name], [check], catalogue=catalogue)
+
+
+def failed(found: list[CheckResult]) -> list[CheckResult]:
+    return [result for result in found if result.status == "failed"]
+
+
+@pytest.mark.parametrize("mutant", COMPONENTS, ids=lambda mutant: f"{mutant}-{mutant.check}")
+def test_a_broken_component_is_caught(mutant: Mutant, catalogue: Catalogue) -> None:
+    caught = failed(results(catalogue, mutant.kind, mutant.name, mutant.check))
+    assert caught
+    assert all(result.message for result in caught)
+
+
+@pytest.mark.parametrize(
+    ("kind", "correct", "check"), sorted({(m.kind, m.correct, m.check) for m in COMPONENTS})
+)
+def test_what_it_was_cut_from_passes(
+    kind: str, correct: str, check: str, catalogue: Catalogue
+) -> None:
+    found = results(catalogue, kind, correct, check)
+    assert not failed(found)
+    # A component without options has none to ignore.
+    assert check == "effect" or any(result.status == "passed" for result in found)
+
+
+@pytest.mark.parametrize("name", CORE)
+def test_a_broken_core_is_caught(
+    name: str, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check, kind, component = CORE[name]
+    found = results(catalogue, kind, component, check)
+    assert not failed(found)
+    assert any(result.status == "passed" for result in found)
+    getattr(core, name)(monkeypatch)
+    assert failed(results(catalogue, kind, component, check))
+
+
+def test_every_check_has_a_mutant() -> None:
+    caught_by = {mutant.check for mutant in COMPONENTS} | {check for check, *_ in CORE.values()}
+    assert caught_by == set(CHECKS)
+    rows = [(str(mutant), mutant.check) for mutant in COMPONENTS]
+    rows += [(f"core-{name}", check) for name, (check, *_) in CORE.items()]
+    width = max(len(name) for name, _ in rows)
+    print("\n".join(f"{name:<{width}}  {check}" for name, check in rows))
