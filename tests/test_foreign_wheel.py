@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.heavy
+
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "examples" / "tp-ema"
 QUICK = [

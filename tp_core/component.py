@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tp_core.options import Options
@@ -66,6 +67,13 @@ class Component:
                 f"component '{self.name}': options must be a subclass of tp_core.Options, "
                 f"not {self.options!r}"
             )
+        if not self.options.__pydantic_complete__ and not self.options.model_rebuild(
+            raise_errors=False
+        ):
+            raise TypeError(
+                f"component '{self.name}': {self.options.__name__} has an option of a type that is "
+                "not defined where the class is"
+            )
         unknown = [site for site in self.needs if site not in SITES]
         if unknown:
             raise ValueError(
@@ -76,6 +84,6 @@ class Component:
 
 def _words(component: Component, field: str) -> tuple[str, ...]:
     value = getattr(component, field)
-    if isinstance(value, str):
+    if isinstance(value, str) or not isinstance(value, Iterable):
         raise TypeError(f"component {component.name!r}: {field} must be a sequence of names")
     return tuple(value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
 
@@ -11,6 +11,9 @@ from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 Kind = TypeVar("Kind", bound=str)
+Table = TypeVar("Table", bound=BaseModel)
+
+_RESERVED = ("name", "problems", "offers")
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,8 @@ class Options(BaseModel):
 
     Every field is described; `examples` give the conformance kit a value to vary it to. Values come
     from TOML, so `true` is not 1, `"5"` is not 5, and NaN is no number; use tuples for sequences.
-    Override `problems` for what a field alone can't say, `offers` for attentions.
+    Override `problems` for what a field alone can't say, `offers` for attentions. `TypeError` for
+    a class that can't be used so: a field without a description, a list, a reserved name.
     """
 
     model_config = ConfigDict(
@@ -56,13 +60,15 @@ class Options(BaseModel):
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
         for name, info in cls.model_fields.items():
-            if name == "name":
-                raise TypeError(f"{cls.__name__}: an option can't be called 'name', it is reserved")
+            if name in _RESERVED:
+                raise TypeError(f"{cls.__name__}: an option can't be called '{name}': reserved")
             if not info.description:
                 raise TypeError(
                     f"{cls.__name__}: option '{name}' has no description; "
                     f"write {name}: ... = Field(..., description='what it does')"
                 )
+            if any(getattr(a, "__origin__", a) in (list, set) for a in _walk(info.annotation)):
+                raise TypeError(f"{cls.__name__}: option '{name}': use tuple[...], which is frozen")
 
     def problems(self, dims: Dims) -> Iterable[str]:
         """Sentences on what can't work at these sizes (an odd `head_dim`, say). None by default."""
@@ -82,8 +88,8 @@ class Spec(Generic[Kind]):
 
     As the type of an option it says of which kind: `qk_norm: Spec["norm"] | None`, or
     `Spec[Literal["norm"]]` where a type checker reads along. In a config it is written like any
-    component: `"rmsnorm"` or `{ name = "rmsnorm", eps = 1e-6 }`. Once a config is resolved its specs
-    hold the qualified name, every option and the kind, and `ctx.make(spec)` builds them.
+    component: `"rmsnorm"` or `{ name = "rmsnorm", eps = 1e-6 }`. Once a config is resolved its
+    specs hold the qualified name, every option and the kind, and `ctx.make(spec)` builds them.
     """
 
     name: str
@@ -99,7 +105,8 @@ class Spec(Generic[Kind]):
             return Annotated[Spec, SpecKind(literal)]
 
     def __hash__(self) -> int:
-        return hash((self.kind, json.dumps(self.as_data(), sort_keys=True, default=_as_json)))
+        # Not over the values: 1 == 1.0, which no text of them would show.
+        return hash((self.kind, self.name))
 
     def as_data(self) -> dict[str, Any]:
         """`{"name": ..., option: value, ...}`, as a config writes it."""
@@ -115,7 +122,7 @@ class Spec(Generic[Kind]):
         if isinstance(value, Mapping) and isinstance(value.get("name"), str):
             return Spec(value["name"], {k: v for k, v in value.items() if k != "name"})
         raise PydanticCustomError(
-            "component", "expected a component: a name, or a table with a name"
+            "component", "must be a component: a name, or a table with a name"
         )
 
     @classmethod
@@ -139,20 +146,20 @@ class SpecKind:
 def spec_kind(options: type[BaseModel], name: str) -> str | None:
     """The kind of component a field holds, or None for a plain field."""
     info = options.model_fields[name]
-    found = [item.kind for item in info.metadata if isinstance(item, SpecKind)]
-    stack = [info.annotation]
-    while stack and not found:
-        annotation = stack.pop()
-        found = [
-            item.kind
-            for item in getattr(annotation, "__metadata__", ())
-            if isinstance(item, SpecKind)
-        ]
-        stack.extend(getattr(annotation, "__args__", ()))
-    return found[0] if found else None
+    marks = [*info.metadata]
+    for annotation in _walk(info.annotation):
+        marks += getattr(annotation, "__metadata__", ())
+    return next((mark.kind for mark in marks if isinstance(mark, SpecKind)), None)
 
 
-def validate(model: type[BaseModel], data: Mapping[str, Any]) -> BaseModel:
+def _walk(annotation: Any) -> Iterator[Any]:
+    """An annotation and every annotation inside it."""
+    yield annotation
+    for inner in getattr(annotation, "__args__", ()):
+        yield from _walk(inner)
+
+
+def validate(model: type[Table], data: Mapping[str, Any]) -> Table:
     """Validate plain data as if it were read from JSON, where a list may fill a tuple.
 
     Raises `pydantic.ValidationError`, and `TypeError` for a value JSON doesn't have (a date).

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import json
 import runpy
 import sys
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import tomli
 
+from tp_core.config.places import KeyPath, python_lines, toml_lines
 from tp_core.errors import ConfigError, Problem
-
-KeyPath = tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -47,12 +48,16 @@ def read_config(path: Path) -> Source:
     except FileNotFoundError:
         raise _unreadable(path, "no such file; `tp init DIR` writes one to start from") from None
     except UnicodeDecodeError as error:
-        raise _unreadable(
-            path, f"is not UTF-8: byte {error.start} is {error.object[error.start]:#x}"
-        )
+        # Lines before the bad byte decode, so they can be counted.
+        line = error.object.count(b"\n", 0, error.start) + 1
+        byte = f"byte {error.object[error.start]:#x} is not UTF-8; save the file as UTF-8"
+        raise _unreadable(path, byte, line) from None
     except OSError as error:
         raise _unreadable(path, f"can't be read: {error.strerror}") from None
-    source = reader(path, text)
+    try:
+        source = reader(path, text)
+    except RecursionError:
+        raise _unreadable(path, "is nested too deeply") from None
     if not isinstance(source.data, dict):
         raise _unreadable(path, "holds no table of settings")
     return source
@@ -65,87 +70,51 @@ def _unreadable(path: Path, message: str, line: int | None = None) -> ConfigErro
 def _read_toml(path: Path, text: str) -> Source:
     try:
         data = tomli.loads(text)
-    except tomli.TOMLDecodeError as error:
-        raise _unreadable(path, f"not TOML: {error}") from None
-    return Source(data, path, lambda key: _toml_line(text, key))
-
-
-def _toml_line(text: str, key: KeyPath) -> int | None:
-    """The line a statement that sets `key` begins on.
-
-    A file's first n lines parse exactly when they end between two statements. So the key belongs to
-    the statement after the last such prefix that lacks it. Only a file with problems pays for this.
-    """
-    start = 0
-    lines = text.split("\n")
-    for end in range(1, len(lines) + 1):
-        try:
-            data = tomli.loads("\n".join(lines[:end]))
-        except tomli.TOMLDecodeError:
-            continue
-        if has_key(data, key):
-            # An unfinished statement may be preceded by comments: they parsed, so they are not in it.
-            return start + 1
-        start = end
-    return None
-
-
-def has_key(data: Any, key: KeyPath) -> bool:
-    for part in key:
-        if isinstance(data, Mapping) and part in data:
-            data = data[part]
-        elif isinstance(data, list) and part.isdigit() and int(part) < len(data):
-            data = data[int(part)]
-        else:
-            return False
-    return True
+    except ValueError as error:  # tomli's own kind, or a number of too many digits
+        raise _unreadable(path, f"not TOML: {error}", getattr(error, "lineno", None)) from None
+    return Source(data, path, _looked_up(lambda: toml_lines(text)))
 
 
 def _read_python(path: Path, text: str) -> Source:
     try:
-        namespace = runpy.run_path(str(path))
+        # What a config prints is not the output of the command that reads it.
+        with contextlib.redirect_stdout(sys.stderr):
+            namespace = runpy.run_path(str(path))
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a config script may call sys.exit
-        line = error.lineno if isinstance(error, SyntaxError) else None
-        for frame in traceback.extract_tb(sys.exc_info()[2]):
-            line = frame.lineno if frame.filename == str(path) else line
-        detail = error.msg if isinstance(error, SyntaxError) else error
-        raise _unreadable(path, f"{type(error).__name__}: {detail}", line) from None
+        raise _raised(path, error) from None
     if "config" not in namespace:
         raise _unreadable(path, "sets no `config`; end it with config = {...}")
-    tree = ast.parse(text)
     try:
         data = json.loads(json.dumps(namespace["config"]))
     except (TypeError, ValueError) as error:
         raise _unreadable(path, f"`config` must be plain data: {error}") from None
-    return Source(data, path, lambda key: _python_line(tree, key))
+    return Source(data, path, _looked_up(lambda: python_lines(ast.parse(text))))
 
 
-def _python_line(tree: ast.Module, key: KeyPath) -> int | None:
-    """The line of a key where `config` is written as a dict display; None where it is computed."""
-    node: ast.AST | None = None
-    for statement in tree.body:
-        if isinstance(statement, ast.Assign) and any(
-            isinstance(target, ast.Name) and target.id == "config" for target in statement.targets
-        ):
-            node = statement.value
-    line = None
-    for part in key:
-        if not isinstance(node, ast.Dict):
-            return None
-        for name, value in zip(node.keys, node.values, strict=True):
-            if isinstance(name, ast.Constant) and name.value == part:
-                node, line = value, name.lineno
-                break
-        else:
-            return None
-    return line
+def _raised(path: Path, error: BaseException) -> ConfigError:
+    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
+    line = lines[-1] if lines else None
+    message = " ".join(f"{type(error).__name__}: {error}".split())
+    if isinstance(error, SystemExit):
+        message = f"called sys.exit({error.code!r})"
+    elif isinstance(error, SyntaxError) and error.filename == str(path):
+        line, message = error.lineno, f"{type(error).__name__}: {error.msg}"
+    return _unreadable(path, message, line)
 
 
 def _read_json(path: Path, text: str) -> Source:
     try:
         data = json.loads(text)
     except ValueError as error:
-        raise _unreadable(path, f"not JSON: {error}") from None
+        raise _unreadable(path, f"not JSON: {error}", getattr(error, "lineno", None)) from None
     return Source(data, path, lambda key: None)
+
+
+def _looked_up(
+    make: Callable[[], Mapping[KeyPath, int]],
+) -> Callable[[KeyPath], int | None]:
+    """A look-up in a table that only a config with problems pays for."""
+    lines = cache(make)
+    return lambda key: lines().get(key)

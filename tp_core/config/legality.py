@@ -2,15 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import re
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
+from typing import Protocol
 
 from tp_core.component import SITES
-from tp_core.config.resolve import Chosen, Complain
-from tp_core.config.schema import Config, Model
-from tp_core.options import Dims
+from tp_core.config.places import KeyPath
+from tp_core.config.resolve import Chosen
+from tp_core.config.schema import Config
+from tp_core.errors import did_you_mean
+from tp_core.options import Dims, Options
 from tp_core.plugins import Catalogue, Registered
+
+ENCODING = "positional_encoding"
+
+# Which settings the sizes come from that a component's message may name.
+_SIZES: Mapping[str, tuple[KeyPath, ...]] = {
+    "dim": (("model", "d_model"),),
+    "d_model": (("model", "d_model"),),
+    "head_dim": (("model", "d_model"), ("model", "n_heads")),
+    "n_heads": (("model", "n_heads"),),
+    "n_layers": (("model", "n_layers"),),
+    "max_seq_len": (("model", "max_seq_len"),),
+    "max_steps": (("train", "max_steps"),),
+}
+
+
+class Complain(Protocol):
+    def __call__(self, key: KeyPath, message: str, *blame: KeyPath) -> None:
+        """Report a problem of `key`; `blame` are the other settings that may be its cause."""
 
 
 @dataclass(frozen=True)
@@ -46,129 +69,181 @@ def base_dims(config: Config) -> Dims:
     )
 
 
-def check_sizes(model: Model, complain: Complain) -> bool:
-    """Whether the model's own sizes fit; nothing else can be checked where they don't."""
-    if len(model.pattern) > model.n_layers:
-        complain(
-            ("model", "pattern"),
-            f"has {len(model.pattern)} labels for n_layers = {model.n_layers}; shorten it",
-        )
-    if model.d_model % model.n_heads:
-        complain(
-            ("model", "d_model"),
-            f"{model.d_model} is not divisible by n_heads = {model.n_heads}; "
-            f"the nearest that is: {_nearest_multiple(model.d_model, model.n_heads)}",
-        )
-        return False
-    return True
-
-
-def check_loose(
-    named: Mapping[tuple[str, str], Chosen | None], dims: Dims, complain: Complain
-) -> None:
-    """What the options of components outside the layers say of these sizes."""
-    for key, chosen in named.items():
-        for message in chosen.options.problems(dims) if chosen else ():
-            complain(key, f"{chosen.kind} '{chosen.name}': {message}" if chosen else message)
+def check_alone(key: KeyPath, chosen: Chosen | None, dims: Dims, complain: Complain) -> None:
+    """What the options of a component outside the layers say of these sizes."""
+    if chosen is None:
+        return
+    for message in _ask(chosen.options, dims):
+        complain(key, f"{_title(chosen)}: {message}", *_blamed(message))
 
 
 def check_layers(
     layers: Sequence[LayerPlan],
     model_wide: Chosen | None,
+    own: Mapping[str, Iterable[str]],
     dims: Dims,
     catalogue: Catalogue,
     complain: Complain,
 ) -> None:
-    """What options and sites say of each layer; equal findings are told once, with their layers."""
-    found: dict[tuple[tuple[str, ...], str], list[LayerPlan]] = {}
+    """What options and sites say of each layer; equal findings are told once, with their layers.
+
+    `own` holds the kinds that [model.layers.LABEL] sets: that is where a problem is then told.
+    """
+    found: dict[tuple[KeyPath, str], list[LayerPlan]] = {}
     for layer in layers:
-        for kind, message in _layer_problems(layer, model_wide, dims, catalogue):
-            key = ("model", "layers", layer.label, kind) if layer.label else ("model", kind)
+        mine = set(own.get(layer.label, ()))
+        for kinds, message in _layer_problems(layer, model_wide, mine, dims, catalogue):
+            kind = next((kind for kind in kinds if kind in mine), "")
+            key: KeyPath = ("model", kinds[0])
+            if kind:
+                key = ("model", "layers", layer.label, kind)
             found.setdefault((key, message), []).append(layer)
     for (key, message), concerned in found.items():
-        complain(key, f"{_where(concerned)}: {message}")
+        pair = (ENCODING, "attention") if key[-1] in (ENCODING, "attention") else ()
+        blame = [(*key[:-1], kind) for kind in pair] + [("model", kind) for kind in pair]
+        complain(key, f"{_where(concerned)}: {message}", *blame, *_blamed(message))
 
 
 def _layer_problems(
-    layer: LayerPlan, model_wide: Chosen | None, dims: Dims, catalogue: Catalogue
-) -> Iterable[tuple[str, str]]:
+    layer: LayerPlan, model_wide: Chosen | None, own: set[str], dims: Dims, catalogue: Catalogue
+) -> Iterator[tuple[tuple[str, ...], str]]:
+    """The kinds each problem is between, and what it is."""
     here = replace(dims, layer_index=layer.index)
     for chosen in layer.components():
-        if chosen.kind == "positional_encoding":
-            continue
-        for message in chosen.options.problems(here):
-            yield chosen.kind, f"{chosen.kind} '{chosen.name}': {message}"
-    encoding, attention = layer.chosen["positional_encoding"], layer.chosen["attention"]
+        if chosen.kind != ENCODING:
+            for message in _ask(chosen.options, here):
+                yield (chosen.kind,), f"{_title(chosen)}: {message}"
+    encoding, attention = layer.chosen[ENCODING], layer.chosen["attention"]
     if encoding and model_wide and encoding.spec != model_wide.spec:
         for one in (model_wide, encoding):
-            if "embed" in one.registered.component.needs:
+            if _embeds(one.registered):
                 yield (
-                    "positional_encoding",
-                    f"'{one.name}' acts on the embeddings, which all layers share: "
-                    "it can only be the encoding of the whole model",
+                    (ENCODING,),
+                    f"{_title(one)} acts on the embeddings, which all layers share: it can only be "
+                    "the encoding of the whole model, the same in every layer",
                 )
+                return
     if encoding is None or attention is None:
         return
-    needs = encoding.registered.component.needs
-    offers = attention.options.offers(here)
-    missing = [site for site in needs if site not in offers]
-    if missing:
-        yield "positional_encoding", _refusal(layer, encoding, attention, here, catalogue)
+    try:
+        offered = _sites(attention.options, here)
+    except Exception as error:  # a plugin's own code
+        yield ("attention",), f"{_title(attention)}: offers() failed: {_told(error)}"
         return
-    told = set()
-    for site in needs:
-        for message in encoding.options.problems(replace(here, **offers[site])):
-            if message not in told:
-                told.add(message)
-                yield "positional_encoding", f"positional encoding '{encoding.name}': {message}"
-
-
-def _refusal(
-    layer: LayerPlan, encoding: Chosen, attention: Chosen, dims: Dims, catalogue: Catalogue
-) -> str:
     needs = encoding.registered.component.needs
-    offered = attention.options.offers(dims)
-    missing = [site for site in needs if site not in offered]
-    sites = "sites" if len(missing) > 1 else "site"
-    names = ", ".join(f"'{site}'" for site in missing)
-    has = ", ".join(site for site in SITES if site in offered) or "none"
-    table = f"[model.layers.{layer.label}]" if layer.label else "[model]"
-    message = (
-        f"positional encoding '{encoding.name}' needs {sites} {names}; "
-        f"attention '{attention.name}' offers {has}."
+    if any(site not in offered for site in needs):
+        table = f"[model.layers.{layer.label}]" if {ENCODING, "attention"} & own else "[model]"
+        told = _refusal(encoding, attention, offered, here)
+        told += _advice(encoding, offered, table, here, catalogue)
+        yield (ENCODING, "attention"), told
+        return
+    # Each message once, though it be the same at every site.
+    for message, site in {m: s for s in needs for m in _ask(encoding.options, offered[s])}.items():
+        if offered[site] == here:
+            yield (ENCODING,), f"{_title(encoding)}: {message}"
+        else:
+            at = f"{_title(encoding)} on attention '{attention.name}'"
+            yield (ENCODING, "attention"), f"{at}: {message}"
+    for message in () if needs else _ask(encoding.options, here):
+        yield (ENCODING,), f"{_title(encoding)}: {message}"
+
+
+def _blamed(message: str) -> list[KeyPath]:
+    return [key for word in re.findall(r"\w+", message) for key in _SIZES.get(word, ())]
+
+
+def _title(chosen: Chosen) -> str:
+    return f"{chosen.kind.replace('_', ' ')} '{chosen.name}'"
+
+
+def _embeds(registered: Registered) -> bool:
+    return "embed" in registered.component.needs
+
+
+def _ask(options: Options, dims: Dims) -> list[str]:
+    """A component's `problems`; where its code fails, that is one."""
+    try:
+        found = options.problems(dims)
+        return [found] if isinstance(found, str) else [str(message) for message in found]
+    except Exception as error:
+        return [f"problems() failed: {_told(error)}"]
+
+
+def _sites(options: Options, dims: Dims) -> dict[str, Dims]:
+    """The sites an attention offers, and the sizes there. Raises what a wrong `offers` leads to."""
+    offered = {site: replace(dims, **sizes) for site, sizes in options.offers(dims).items()}
+    for site in offered:
+        if site not in SITES:
+            raise ValueError(f"'{site}' is no site.{did_you_mean(site, SITES)}")
+    return offered
+
+
+def _told(error: Exception) -> str:
+    """An error and the line of the component it came from."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error} ({frame.filename}:{frame.lineno})"
+
+
+def _refusal(encoding: Chosen, attention: Chosen, offered: Mapping[str, Dims], dims: Dims) -> str:
+    missing = [f"'{s}'" for s in encoding.registered.component.needs if s not in offered]
+    has = ", ".join(site for site in SITES if site in offered) or "no site"
+    return (
+        f"{_title(encoding)} needs site{'s' if len(missing) > 1 else ''} {', '.join(missing)}; "
+        f"{_title(attention)} offers {has}."
     )
-    encodings = _names(
-        catalogue,
-        "positional_encoding",
-        lambda r: all(site in offered for site in r.component.needs),
-    )
-    attentions = _names(catalogue, "attention", lambda r: _serves(r, needs, dims))
-    if encodings:
-        message += f" In {table} set positional_encoding to one of: {', '.join(encodings)}"
-        message += f"; or attention to one of: {', '.join(attentions)}" if attentions else ""
-    elif attentions:
-        message += f" In {table} set attention to one of: {', '.join(attentions)}"
-    return message
+
+
+def _advice(
+    encoding: Chosen, offered: Mapping[str, Dims], table: str, dims: Dims, catalogue: Catalogue
+) -> str:
+    """What would fit, out of what is already loaded: no foreign code is run for a hint."""
+
+    def encodes(registered: Registered) -> bool:
+        needs = registered.component.needs
+        if _embeds(registered) and table != "[model]":
+            return False
+        there = [offered[site] for site in needs if site in offered]
+        return len(there) == len(needs) and all(_fits(registered, d) for d in there)
+
+    def attends(registered: Registered) -> bool:
+        try:
+            sites = _sites(registered.component.options(), dims)
+        except Exception:  # an option without a default, or a plugin's mistake: nothing is known
+            return False
+        needs = encoding.registered.component.needs
+        there = [sites[site] for site in needs if site in sites]
+        fits = len(there) == len(needs) and not any(_ask(encoding.options, d) for d in there)
+        return fits and _fits(registered, dims)
+
+    encodings = _names(catalogue, ENCODING, encodes)
+    attentions = _names(catalogue, "attention", attends)
+    advice = [_choice(ENCODING, encodings), _choice("attention", attentions)]
+    return f" In {table} set {'; or '.join(filter(None, advice))}" if any(advice) else ""
+
+
+def _choice(kind: str, names: Sequence[str]) -> str:
+    if len(names) == 1:
+        return f'{kind} = "{names[0]}"'
+    return f"{kind} to one of: {', '.join(names)}" if names else ""
 
 
 def _names(catalogue: Catalogue, kind: str, fits: Callable[[Registered], bool]) -> list[str]:
-    """Components of a kind that would fit, out of those already loaded: no foreign code is run."""
     return [r.qualified for r in catalogue.loaded(kind) if fits(r)]
 
 
-def _serves(attention: Registered, needs: Sequence[str], dims: Dims) -> bool:
+def _fits(registered: Registered, dims: Dims) -> bool:
+    """Whether a component with its default options has nothing against these sizes."""
     try:
-        offers = attention.component.options().offers(dims)
-    except ValueError:  # an option without a default: nothing is known of its sites
+        return not _ask(registered.component.options(), dims)
+    except ValueError:  # an option without a default
         return False
-    return all(site in offers for site in needs)
 
 
 def _where(layers: Sequence[LayerPlan]) -> str:
-    label = layers[0].label
     numbers = _ranges([layer.index for layer in layers])
+    labels = ", ".join(dict.fromkeys(f'"{layer.label}"' for layer in layers if layer.label))
     word = "layers" if len(layers) > 1 else "layer"
-    return f'{word} {numbers} (pattern "{label}")' if label else f"{word} {numbers}"
+    return f"{word} {numbers} (pattern {labels})" if labels else f"{word} {numbers}"
 
 
 def _ranges(numbers: Sequence[int]) -> str:
@@ -178,7 +253,3 @@ def _ranges(numbers: Sequence[int]) -> str:
         run = [number for _, number in group]
         runs.append(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}")
     return ",".join(runs)
-
-
-def _nearest_multiple(number: int, factor: int) -> int:
-    return max(factor, round(number / factor) * factor)

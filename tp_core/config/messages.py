@@ -1,14 +1,21 @@
-"""What pydantic found wrong with a table, in the words of a config. Torch-free."""
+"""Reading a table into its model, and saying what is wrong with it. Torch-free."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
-from tp_core.config.files import KeyPath
+from tp_core.config.places import KeyPath
 from tp_core.errors import did_you_mean
+from tp_core.options import Spec, Table, validate
+
+Fault = tuple[KeyPath, str]
+
+MAX_DEPTH = 32
 
 _TYPES = {
     "int_type": "a whole number",
@@ -17,22 +24,63 @@ _TYPES = {
     "finite_number": "a finite number",
     "bool_type": "true or false",
     "string_type": "text",
+    "path_type": "text",
+    "none_required": "null",
     "tuple_type": "a list",
-    "list_type": "a list",
     "dict_type": "a table",
     "model_type": "a table",
 }
 
 
-def explain(
-    error: ValidationError, model: type[BaseModel], what: str, hidden: Iterable[str] = ()
-) -> list[tuple[KeyPath, str]]:
-    """(key, message) of each fault; `what` names the table, as in "[train] has no 'lr'".
+def read_table(
+    model: type[Table], data: Mapping[str, Any], what: str
+) -> tuple[Table | None, list[Fault]]:
+    """The table as its model, or None and all that is wrong with it.
 
-    `hidden` are fields that exist and are none of the reader's business.
+    `what` names the table, as in "[train] has no 'lr'". Faults are (key inside the table, message);
+    the key is empty where the table as a whole is meant.
     """
-    known = [name for name in model.model_fields if name not in hidden]
-    found: dict[KeyPath, str] = {}
+    faults = list(_foreign(data))
+    bad = {key[0] for key, _ in faults}
+    try:
+        table = validate(model, {name: value for name, value in data.items() if name not in bad})
+    except ValidationError as error:
+        return None, faults + [f for f in _explain(error, model, what) if not bad & {*f[0][:1]}]
+    return (None if faults else table), faults
+
+
+def _foreign(value: Any, key: KeyPath = ()) -> Iterator[Fault]:
+    """What TOML or Python can write down and no setting can be."""
+    if len(key) > MAX_DEPTH:
+        yield key[:1], "is nested too deeply"
+    elif isinstance(value, Mapping):
+        for name, item in value.items():
+            yield from _foreign(name, (*key, name))
+            yield from _foreign(item, (*key, name))
+    elif isinstance(value, (list, tuple)):
+        for index, item in enumerate(value):
+            yield from _foreign(item, (*key, str(index)))
+    elif isinstance(value, str):
+        if not _encodes(value):
+            yield key, f"{show(value)} is no Unicode text"
+    elif isinstance(value, int):
+        if value.bit_length() > 64:
+            yield key, f"{show(value)} is more than 64 bits hold"
+    elif value is not None and not isinstance(value, (float, Spec)):
+        yield key, f"{show(value)} is no text, number, boolean, list or table"
+
+
+def _encodes(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _explain(error: ValidationError, model: type[Table], what: str) -> list[Fault]:
+    known = list(model.model_fields)
+    found: dict[KeyPath, list[Any]] = {}
     for item in error.errors():
         # The location of a union's branches names types, which are no keys.
         key = tuple(
@@ -40,39 +88,60 @@ def explain(
             for index, part in enumerate(item["loc"])
             if index == 0 or isinstance(part, int)
         )
-        found.setdefault(key, _message(item["type"], item, known, what))
-    return list(found.items())
+        found.setdefault(key, []).append(item)
+    return [(key, _message(items, known, what)) for key, items in found.items()]
 
 
-def _message(type_: str, item: Any, known: list[str], what: str) -> str:
-    value = item["input"]
+def _message(items: list[Any], known: list[str], what: str) -> str:
+    first = items[0]
+    value, type_ = first["input"], first["type"]
     if type_ == "extra_forbidden":
-        name = str(item["loc"][-1])
+        name = str(first["loc"][-1])
         listing = f" It has: {', '.join(known)}." if known else " It has none."
         return f"{what} has no '{name}'.{did_you_mean(name, known) or listing}"
     if type_ == "missing":
         return f"{what} needs it"
-    if type_ in _TYPES:
-        return f"must be {_TYPES[type_]}, not {show(value)}"
-    if type_ == "literal_error":
-        near = did_you_mean(value, _choices(item)) if isinstance(value, str) else ""
-        return f"must be {item['ctx']['expected']}, not {show(value)}.{near}"
-    if type_ == "value_error":
+    expected = list(dict.fromkeys(_expected(item) for item in items))
+    text = " or ".join([expected[0], *(one.removeprefix("must be ") for one in expected[1:])])
+    if not first["loc"]:
+        return text
+    choices = [choice for item in items for choice in _choices(item)]
+    near = did_you_mean(value, choices) if isinstance(value, str) else ""
+    return f"{text}, not {show(value)}{'.' + near if near else ''}"
+
+
+def _expected(item: Any) -> str:
+    """What should have been there: "must be a whole number"."""
+    if item["type"] in _TYPES:
+        return f"must be {_TYPES[item['type']]}"
+    if item["type"] == "value_error":
         return str(item["ctx"]["error"])
-    return f"{item['msg'].replace('Input should', 'must').replace('String should', 'must')}, not {show(value)}"
+    return re.sub(r"^\w+ should ", "must ", str(item["msg"]))
 
 
 def _choices(item: Any) -> list[str]:
-    return [
-        str(word).strip("' ") for word in item["ctx"]["expected"].replace(" or ", ",").split(",")
-    ]
+    expected = item["ctx"]["expected"] if item["type"] == "literal_error" else ""
+    return re.findall(r"'([^']*)'", expected)
 
 
 def show(value: Any) -> str:
     """A value as TOML writes it, cut short."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if value is None:
-        return "null"
-    text = f'"{value}"' if isinstance(value, str) else str(value)
+    text = _show(value)
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _show(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=not _encodes(value))
+    if isinstance(value, int) and value.bit_length() > 64:
+        return f"a number of {value.bit_length()} bits"
+    if isinstance(value, Spec):
+        value = value.as_data()
+    if isinstance(value, Mapping):
+        inside = ", ".join(f"{name} = {_show(item)}" for name, item in value.items())
+        return f"{{ {inside} }}" if inside else "{}"
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(_show, value))}]"
+    return str(value)

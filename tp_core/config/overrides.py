@@ -1,36 +1,30 @@
-"""`--set a.b=c`, and how one table of settings is laid over another. Torch-free."""
+"""`--set a.b=c`: which setting a key means, and how its value gets there. Torch-free."""
 
 from __future__ import annotations
 
-import types
-import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Union
+from typing import Any
 
-import tomli
-from pydantic import BaseModel
-
-from tp_core.config.files import KeyPath
-from tp_core.config.schema import SECTIONS, Layer
+from tp_core.config.places import KeyPath
+from tp_core.config.schema import SECTIONS, Layer, is_list
+from tp_core.config.values import RawText, merge, parse_value
 from tp_core.errors import Problem
 from tp_core.options import spec_kind
 
-
-class RawText(str):
-    """A value from the command line: text until the type of its field says how to read it."""
-
-    __slots__ = ()
+__all__ = ["Override", "RawText", "apply", "is_component", "is_table", "parse_overrides"]
 
 
 @dataclass(frozen=True)
 class Override:
+    """One `--set`: the key split at its dots, and the text behind the first `=`."""
+
     key: KeyPath
     value: RawText
 
     @property
     def place(self) -> str:
-        return f"--set {'.'.join(self.key)}={self.value}"
+        return _place(f"{'.'.join(self.key)}={self.value}")
 
 
 def parse_overrides(assignments: Sequence[str]) -> tuple[list[Override], list[Problem]]:
@@ -40,41 +34,34 @@ def parse_overrides(assignments: Sequence[str]) -> tuple[list[Override], list[Pr
         name, equals, value = text.partition("=")
         key = tuple(part.strip() for part in name.split("."))
         if not equals or not all(key):
-            problems.append(Problem("", "write it as section.key=value", f"--set {text}"))
+            problems.append(Problem("", "write it as section.key=value", _place(text)))
         else:
-            overrides.append(Override(key, RawText(value.strip())))
+            overrides.append(Override(key, RawText(value)))
     return overrides, problems
 
 
+def _place(text: str) -> str:
+    return f"--set {text}" if len(text) <= 80 else f"--set {text[:77]}..."
+
+
 def is_component(key: KeyPath) -> bool:
-    """Whether the schema holds a component at this key (or in the list at it)."""
+    """Whether the schema holds a component at this key, or a list of them."""
     match key:
         case ("model", "layers", _, name):
             return name in Layer.model_fields and spec_kind(Layer, name) is not None
-        case (section, name) if section in SECTIONS:
-            model = SECTIONS[section]
-            return name in model.model_fields and spec_kind(model, name) is not None
+        case (section, name, *index) if section in SECTIONS and len(index) < 2:
+            fields = SECTIONS[section].model_fields
+            if name not in fields or spec_kind(SECTIONS[section], name) is None:
+                return False
+            return not index or is_list(fields[name])
     return False
 
 
-def merge(base: Any, over: Any) -> Any:
-    """Lay one setting of a component, or a table of them, over another.
-
-    The same name, or none, merges the options; another name replaces the table.
-    """
-    if not isinstance(over, Mapping):
-        if isinstance(over, str) and isinstance(base, Mapping) and base.get("name") == over:
-            return base
-        return over
-    if isinstance(base, str):
-        base = {"name": base}
-    if not isinstance(base, Mapping) or over.get("name", base.get("name")) != base.get("name"):
-        return over
-    merged = dict(base)
-    for name, value in over.items():
-        nested = isinstance(value, Mapping) and name in base
-        merged[name] = merge(base[name], value) if nested else value
-    return merged
+def is_table(key: KeyPath) -> bool:
+    """Whether the schema holds a table of settings at this key."""
+    if len(key) == 1:
+        return key[0] in SECTIONS
+    return key[:2] == ("model", "layers") and len(key) < 4
 
 
 def apply(
@@ -93,74 +80,54 @@ def apply(
 
 def _put(node: Any, key: KeyPath, value: RawText, depth: int, inside: bool) -> Any:
     """`node` with key[depth:] set; `inside` says that a component's options are being entered."""
-    here = inside or is_component(key[:depth])
     if depth == len(key):
-        return merge(node, _component(value)) if here else value
+        return _set(node, key, value, inside)
+    here = inside or is_component(key[:depth])
     part = key[depth]
+    if isinstance(node, RawText):
+        node = node.read()
     if isinstance(node, (list, tuple)):
-        if not part.isdigit() or int(part) >= len(node):
+        if part not in map(str, range(len(node))):
             raise KeyError(f"'{part}' is not an index into the {len(node)} entries there")
         items = list(node)
         items[int(part)] = _put(items[int(part)], key, value, depth + 1, here)
         return items
+    if here and part == "name" and depth + 1 == len(key):
+        return merge(node, {"name": _component(value)})
     if here and isinstance(node, str):
-        node = {"name": str(node)}
+        node = {"name": node}
     if node is None:
         node = {}
     if not isinstance(node, Mapping):
         raise KeyError(f"'{'.'.join(key[:depth])}' is no table, so it has no '{part}'")
-    child = node.get(part)
-    if part not in node and depth + 1 == len(key):
-        return {**node, part: value}
-    return {**node, part: _put(child, key, value, depth + 1, here)}
+    return {**node, part: _put(node.get(part), key, value, depth + 1, here)}
+
+
+def _set(node: Any, key: KeyPath, value: RawText, inside: bool) -> Any:
+    if is_component(key):
+        return merge(node, _component(value))
+    if inside:
+        # Whether the option is text, a table or a component, its type will say.
+        return merge(node, value)
+    table = parse_value(value) if is_table(key) else None
+    return _lay(node, table, key) if isinstance(table, Mapping) else value
 
 
 def _component(value: RawText) -> Any:
-    """A component from the command line may be a bare name or an inline table."""
+    """A component from the command line: a name, bare or quoted, or an inline table."""
     parsed = parse_value(value)
-    return parsed if isinstance(parsed, (Mapping, list)) else value
+    plain = parsed is None or isinstance(parsed, (str, Mapping, list))
+    return parsed if plain else value.strip()
 
 
-def parse_value(text: str) -> Any:
-    """`null` is None, otherwise TOML, otherwise a bare string."""
-    if text == "null":
-        return None
-    try:
-        return tomli.loads(f"value = {text}")["value"]
-    except tomli.TOMLDecodeError:
-        return str(text)
-
-
-def settle(table: Mapping[str, Any], model: type[BaseModel]) -> dict[str, Any]:
-    """Read every `RawText` left in a table by the type of the field it is for."""
-    fields = model.model_fields
-    return {
-        name: _settle_value(value, fields[name].annotation if name in fields else None)
-        for name, value in table.items()
-    }
-
-
-def _settle_value(value: Any, annotation: Any) -> Any:
-    if isinstance(value, RawText):
-        if _is_text(annotation):
-            return None if value == "null" and _is_optional(annotation) else str(value)
-        return parse_value(value)
-    if isinstance(value, Mapping):
-        return {name: _settle_value(item, None) for name, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_settle_value(item, None) for item in value]
-    return value
-
-
-def _is_text(annotation: Any) -> bool:
-    """Whether a field takes text and nothing else (None aside)."""
-    origin = typing.get_origin(annotation)
-    if origin is Literal:
-        return all(isinstance(choice, str) for choice in typing.get_args(annotation))
-    if origin in (Union, types.UnionType):
-        return all(_is_text(a) for a in typing.get_args(annotation) if a is not type(None))
-    return annotation is str
-
-
-def _is_optional(annotation: Any) -> bool:
-    return type(None) in typing.get_args(annotation)
+def _lay(node: Any, table: Mapping[str, Any], key: KeyPath) -> dict[str, Any]:
+    """A table of settings over another, each of its components by the rule for components."""
+    result = dict(node) if isinstance(node, Mapping) else {}
+    for name, value in table.items():
+        inner = (*key, name)
+        if is_component(inner):
+            value = merge(result.get(name), value)
+        elif is_table(inner) and isinstance(value, Mapping):
+            value = _lay(result.get(name), value, inner)
+        result[name] = value
+    return result

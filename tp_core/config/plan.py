@@ -10,19 +10,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
-from tp_core.config.files import KeyPath, Source, read_config
-from tp_core.config.legality import LayerPlan, base_dims, check_layers, check_loose, check_sizes
-from tp_core.config.messages import explain, show
-from tp_core.config.overrides import Override, apply, merge, parse_overrides, settle
-from tp_core.config.resolve import Chosen, Resolver
-from tp_core.config.schema import SCHEMA_VERSION, SECTIONS, Config, Layer, Section
-from tp_core.errors import ConfigError, Problem, did_you_mean
-from tp_core.options import Dims, Spec, spec_kind, validate
+from tp_core.config.draft import Draft
+from tp_core.config.files import Source, read_config
+from tp_core.config.layers import Layers, read_layers
+from tp_core.config.legality import LayerPlan, base_dims, check_alone, check_layers
+from tp_core.config.overrides import apply, parse_overrides
+from tp_core.config.places import KeyPath
+from tp_core.config.resolve import Chosen
+from tp_core.config.schema import Config, Layer
+from tp_core.errors import ConfigError, Problem
+from tp_core.options import Dims
 from tp_core.plugins import Catalogue
 
-LAYER_KINDS = tuple(name for name in Layer.model_fields if spec_kind(Layer, name))
+SINGLE: tuple[KeyPath, ...] = (("train", "optimizer"), ("train", "schedule"))
+LISTS: tuple[KeyPath, ...] = (("sampling", "samplers"), ("report", "metrics"))
 
 
 @dataclass(frozen=True)
@@ -67,217 +68,120 @@ def make_plan(
     source: Source, assignments: Sequence[str] = (), catalogue: Catalogue | None = None
 ) -> Plan:
     """Check a config that was read. Raises `ConfigError` with every problem found."""
-    overrides, malformed = parse_overrides(assignments)
-    data, misplaced = apply(source.data, overrides)
-    draft = _Draft(source, overrides, data, catalogue or Catalogue())
-    draft.problems += malformed + misplaced
-    return draft.plan()
+    catalogue = Catalogue() if catalogue is None else catalogue
+    try:
+        overrides, malformed = parse_overrides(assignments)
+        data, misplaced = apply(source.data, overrides)
+        return _plan(Draft(source, overrides, data, catalogue, [*malformed, *misplaced]))
+    except RecursionError:
+        raise ConfigError([Problem("", "is nested too deeply", str(source.path))]) from None
 
 
-class _Draft:
-    """One config on its way to a plan; collects problems instead of stopping at the first."""
+def _plan(draft: Draft) -> Plan:
+    draft.check_top()
+    config = draft.config()
+    layers = read_layers(draft, config.model)
+    single = {key: draft.component(key) for key in SINGLE}
+    lists = {key: draft.components(key) for key in LISTS}
+    _check_settings(draft, config)
+    loose: dict[KeyPath, Chosen | None] = {
+        **single,
+        **{(*key, str(i)): one for key, found in lists.items() for i, one in enumerate(found)},
+    }
+    _check_components(draft, config, layers, loose)
+    if draft.problems:
+        raise ConfigError(draft.problems)
+    whole = {key: _there(chosen) for key, chosen in single.items()}
+    chains = {key: tuple(map(_there, found)) for key, found in lists.items()}
+    return Plan(
+        config=_complete(config, layers, whole, chains),
+        layers=layers.plans,
+        norm=_there(layers.base["norm"]),
+        positional_encoding=_there(layers.base["positional_encoding"]),
+        optimizer=whole["train", "optimizer"],
+        schedule=whole["train", "schedule"],
+        samplers=chains["sampling", "samplers"],
+        metrics=chains["report", "metrics"],
+        catalogue=draft.catalogue,
+    )
 
-    def __init__(
-        self,
-        source: Source,
-        overrides: Sequence[Override],
-        data: Mapping[str, Any],
-        catalogue: Catalogue,
-    ) -> None:
-        self.source = source
-        self.overrides = overrides
-        self.data = data
-        self.catalogue = catalogue
-        self.problems: list[Problem] = []
-        self.resolver = Resolver(catalogue, self.complain)
-        self.unsound: set[str] = set()
 
-    def complain(self, key: KeyPath, message: str) -> None:
-        problem = Problem(".".join(key), message, self.place(key))
-        if problem not in self.problems:
-            self.problems.append(problem)
-
-    def place(self, key: KeyPath) -> str:
-        for override in reversed(self.overrides):
-            shared = min(len(override.key), len(key))
-            if shared > 1 and override.key[:shared] == key[:shared]:
-                return override.place
-        return self.source.place(key)
-
-    def plan(self) -> Plan:
-        self.check_top()
-        sections = {name: self.section(name, model) for name, model in SECTIONS.items()}
-        config = Config.model_construct(schema_version=SCHEMA_VERSION, **sections)
-        model, table = config.model, self.table("model")
-        needed = [k for k in LAYER_KINDS if k != "mlp" or model.mlp_enabled or "mlp" in table]
-        base = {kind: self.component(("model", kind)) for kind in needed}
-        overridden = self.overridden(model.pattern, table)
-        layers = [
-            LayerPlan(index, label, {**base, **overridden.get(label, ({}, None))[0]}, enabled)
-            for index, label in enumerate(_labels(model.pattern, model.n_layers))
-            for enabled in [_first(overridden.get(label, ({}, None))[1], model.mlp_enabled)]
-        ]
-        optimizer = self.component(("train", "optimizer"))
-        schedule = self.component(("train", "schedule"))
-        samplers = self.components(("sampling", "samplers"))
-        metrics = self.components(("report", "metrics"))
-        if "model" not in self.unsound and check_sizes(model, self.complain):
-            dims = base_dims(config)
-            named = {
-                ("model", "norm"): base["norm"],
-                ("train", "optimizer"): optimizer,
-                ("train", "schedule"): schedule,
-            }
-            check_loose(named, dims, self.complain)
-            check_layers(layers, base["positional_encoding"], dims, self.catalogue, self.complain)
-        if self.problems:
-            raise ConfigError(self.problems)
-        norm, encoding = base["norm"], base["positional_encoding"]
-        assert norm and encoding and optimizer and schedule
-        complete = {
-            "model": {
-                **{kind: chosen.spec for kind, chosen in base.items() if chosen},
-                "layers": {
-                    label: Layer.model_construct(
-                        **{kind: c.spec for kind, c in chosen.items() if c}, mlp_enabled=enabled
-                    )
-                    for label, (chosen, enabled) in overridden.items()
-                },
-            },
-            "train": {"optimizer": optimizer.spec, "schedule": schedule.spec},
-            "sampling": {"samplers": tuple(c.spec for c in samplers)},
-            "report": {"metrics": tuple(c.spec for c in metrics)},
-        }
-        config = config.model_copy(
-            update={k: getattr(config, k).model_copy(update=v) for k, v in complete.items()}
+def _check_settings(draft: Draft, config: Config) -> None:
+    """What plain settings say of each other; one that is wrong in itself has been told."""
+    data, model, train = config.data, config.model, config.train
+    val, test = ("data", "val_fraction"), ("data", "test_fraction")
+    if draft.sound(val, test) and data.val_fraction + data.test_fraction >= 1:
+        draft.complain(
+            val,
+            f"{data.val_fraction} and test_fraction = {data.test_fraction} leave nothing to train "
+            "on; their sum must be below 1",
+            test,
         )
-        return Plan(
-            config=config,
-            layers=tuple(layers),
-            norm=norm,
-            positional_encoding=encoding,
-            optimizer=optimizer,
-            schedule=schedule,
-            samplers=samplers,
-            metrics=metrics,
-            catalogue=self.catalogue,
+    size, slices = ("train", "batch_size"), ("train", "grad_accumulation")
+    if draft.sound(size, slices) and train.batch_size < train.grad_accumulation:
+        draft.complain(
+            slices,
+            f"{train.grad_accumulation} slices of batch_size = {train.batch_size} phrases: some "
+            f"would be empty; at most {train.batch_size}",
+            size,
         )
-
-    def table(self, *key: str) -> dict[str, Any]:
-        value: Any = self.data
-        for part in key:
-            value = value.get(part, {})
-            if not isinstance(value, Mapping):
-                return {}
-        return dict(value)
-
-    def check_top(self) -> None:
-        for name, value in self.data.items():
-            if name == "schema_version":
-                if str(value) != str(SCHEMA_VERSION):
-                    self.complain((name,), f"is {show(value)}; this tp reads {SCHEMA_VERSION}")
-            elif name not in SECTIONS:
-                near = did_you_mean(name, SECTIONS) or f" There are: {', '.join(SECTIONS)}."
-                self.complain((name,), f"no such section.{near}")
-            elif not isinstance(value, Mapping):
-                self.complain((name,), f"must be a table, not {show(value)}")
-
-    def section(self, name: str, model: type[Section]) -> Any:
-        """The plain keys of a section; where one is bad, the default stands in for it."""
-        specs = {key for key in model.model_fields if spec_kind(model, key)}
-        apart = specs | {"layers"}
-        plain = settle({k: v for k, v in self.table(name).items() if k not in apart}, model)
-        filler = {
-            key: [] if info.annotation is not None and _is_list(info.annotation) else Spec("unset")
-            for key, info in model.model_fields.items()
-            if key in specs and info.is_required()
-        }
-        try:
-            return validate(model, {**plain, **filler})
-        except TypeError as error:
-            self.complain((name,), str(error))
-            plain = {}
-        except ValidationError as error:
-            for loc, message in explain(error, model, f"[{name}]"):
-                self.complain((name, *loc), message)
-                plain.pop(loc[0], None)
-        self.unsound.add(name)
-        return validate(model, {**plain, **filler})
-
-    def component(self, key: KeyPath) -> Chosen | None:
-        section, kind = key
-        table = self.table(section)
-        if kind in table:
-            return self.resolver.one(kind, table[kind], key)
-        names = self.installed(kind)
-        example = names[0] if names else "..."
-        article = "an" if kind[0] in "aeiou" else "a"
-        self.complain(
-            key,
-            f"the config names no {kind}. Choose {article} {kind}: under [{section}] add "
-            f'{kind} = "{example}" (installed: {", ".join(names) or "none"})',
+    pattern, depth = ("model", "pattern"), ("model", "n_layers")
+    if draft.sound(pattern, depth) and len(model.pattern) > model.n_layers:
+        draft.complain(
+            pattern,
+            f"has {len(model.pattern)} labels for n_layers = {model.n_layers}; shorten it",
+            depth,
         )
-        return None
-
-    def components(self, key: KeyPath) -> tuple[Chosen, ...]:
-        section, name = key
-        kind = spec_kind(SECTIONS[section], name) or ""
-        table = self.table(section)
-        if name not in table:
-            self.complain(
-                key,
-                f"the config has no list of {name}. Under [{section}] add {name} = [] "
-                f"(installed: {', '.join(self.installed(kind)) or 'none'})",
-            )
-            return ()
-        return self.resolver.many(kind, table[name], key)
-
-    def installed(self, kind: str) -> list[str]:
-        """Names to suggest; asks third parties only where nothing is built in."""
-        return [c.qualified for c in self.catalogue.loaded(kind)] or self.catalogue.names(kind)
-
-    def overridden(
-        self, pattern: Sequence[str], model: Mapping[str, Any]
-    ) -> dict[str, tuple[dict[str, Chosen | None], bool | None]]:
-        """What each [model.layers.LABEL] changes: its components, and whether it has an MLP."""
-        result = {}
-        if not isinstance(model.get("layers", {}), Mapping):
-            self.complain(("model", "layers"), "must be a table with one table per label")
-        for label in self.table("model", "layers"):
-            key = ("model", "layers", label)
-            table = self.table(*key)
-            if label not in pattern:
-                near = did_you_mean(label, pattern)
-                self.complain(key, f"'{label}' is not in model.pattern, so no layer uses it.{near}")
-            plain = settle({k: v for k, v in table.items() if k not in LAYER_KINDS}, Layer)
-            try:
-                settled = validate(Layer, plain)
-            except (ValidationError, TypeError) as error:
-                faults = (
-                    explain(error, Layer, f"[{'.'.join(key)}]")
-                    if isinstance(error, ValidationError)
-                    else [((), str(error))]
-                )
-                for loc, message in faults:
-                    self.complain((*key, *loc), message)
-                settled = Layer()
-            chosen = {
-                kind: self.resolver.one(kind, merge(model.get(kind, {}), table[kind]), (*key, kind))
-                for kind in LAYER_KINDS
-                if kind in table
-            }
-            assert isinstance(settled, Layer)
-            result[label] = (chosen, settled.mlp_enabled)
-        return result
+    width, heads = ("model", "d_model"), ("model", "n_heads")
+    if draft.sound(width, heads) and model.d_model % model.n_heads:
+        below = model.d_model // model.n_heads * model.n_heads
+        near = " or ".join(str(n) for n in (below, below + model.n_heads) if n)
+        draft.complain(
+            width,
+            f"{model.d_model} is not divisible by n_heads = {model.n_heads}; the nearest: {near}",
+            heads,
+        )
+        draft.unsound |= {width, heads}
 
 
-def _labels(pattern: Sequence[str], n_layers: int) -> list[str]:
-    return [pattern[i % len(pattern)] if pattern else "" for i in range(n_layers)]
+def _check_components(
+    draft: Draft, config: Config, layers: Layers, loose: Mapping[KeyPath, Chosen | None]
+) -> None:
+    """What components say of the sizes and of each other, where these are as the config says."""
+    dims = base_dims(config)
+    if draft.sound(("train", "max_steps")):
+        for key, chosen in loose.items():
+            check_alone(key, chosen, dims, draft.complain)
+    sizes = ("d_model", "n_heads", "n_layers", "max_seq_len", "pattern")
+    if not draft.sound(*(("model", name) for name in sizes)):
+        return
+    encoding, norm = layers.base["positional_encoding"], layers.base["norm"]
+    check_layers(layers.plans, encoding, layers.own, dims, draft.catalogue, draft.complain)
+    if not any(layer.chosen["norm"] == norm for layer in layers.plans):  # told by a layer already
+        check_alone(("model", "norm"), norm, dims, draft.complain)
 
 
-def _first(value: bool | None, default: bool) -> bool:
-    return default if value is None else value
+def _complete(
+    config: Config,
+    layers: Layers,
+    single: Mapping[KeyPath, Chosen],
+    lists: Mapping[KeyPath, Sequence[Chosen]],
+) -> Config:
+    """The config with every component in its place, every option written out."""
+    specs = {kind: _there(chosen).spec for kind, chosen in layers.base.items()}
+    tables = {}
+    for label, table in layers.labels.items():
+        own: dict[str, Any] = {kind: _there(chosen).spec for kind, chosen in table.chosen.items()}
+        tables[label] = Layer.model_construct(None, mlp_enabled=table.mlp_enabled, **own)
+    update: dict[str, dict[str, Any]] = {"model": {**specs, "layers": tables}}
+    for (section, name), chosen in single.items():
+        update.setdefault(section, {})[name] = chosen.spec
+    for (section, name), chain in lists.items():
+        update.setdefault(section, {})[name] = tuple(chosen.spec for chosen in chain)
+    sections = {name: getattr(config, name).model_copy(update=new) for name, new in update.items()}
+    return config.model_copy(update=sections)
 
 
-def _is_list(annotation: Any) -> bool:
-    return getattr(annotation, "__origin__", None) is tuple
+def _there(chosen: Chosen | None) -> Chosen:
+    assert chosen is not None, "a component is missing and no problem says so"
+    return chosen

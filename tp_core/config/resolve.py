@@ -6,15 +6,16 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import ValidationError
-
-from tp_core.config.files import KeyPath
-from tp_core.config.messages import explain, show
-from tp_core.config.overrides import RawText, parse_value, settle
-from tp_core.options import Options, Spec, spec_kind, validate
+from tp_core.config.messages import read_table, show
+from tp_core.config.places import KeyPath
+from tp_core.config.values import RawText, merge, settle
+from tp_core.options import Options, Spec, spec_kind
 from tp_core.plugins import Catalogue, Registered, UnknownComponent
 
 Complain = Callable[[KeyPath, str], None]
+
+# Components inside components inside ...: beyond this, an option's default contains itself.
+MAX_DEPTH = 16
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,10 @@ class Chosen:
 
 
 class Resolver:
-    """Looks components up in one catalogue; what is wrong goes to `complain`, and None comes back."""
+    """Looks components up in one catalogue; what is wrong goes to `complain`, and None comes back.
+
+    A problem with a component's name has the key `...name`, be it written as a table or not.
+    """
 
     def __init__(self, catalogue: Catalogue, complain: Complain) -> None:
         self.catalogue = catalogue
@@ -59,60 +63,69 @@ class Resolver:
                 key, f'must be a component: "name" or {{ name = "..." }}, not {show(written)}'
             )
             return None
+        if len(key) > MAX_DEPTH:
+            self.complain(key, "is nested too deeply")
+            return None
         try:
             registered = self.catalogue.find(kind, str(table["name"]))
         except UnknownComponent as error:
-            self.complain(key, str(error))
+            self.complain((*key, "name"), str(error))
             return None
         model = registered.component.options
         given = {name: value for name, value in table.items() if name != "name"}
-        plain = settle({n: v for n, v in given.items() if not _is_spec(model, n)}, model)
+        inner = {name: spec_kind(model, name) for name in model.model_fields}
+        plain = settle({n: v for n, v in given.items() if not inner.get(n)}, model)
         nested: list[Chosen] = []
-        whole = True
-        for name, info in model.model_fields.items():
-            inner_kind = spec_kind(model, name)
-            if inner_kind is None:
+        broken: set[str] = set()
+        for name, inner_kind in inner.items():
+            if inner_kind is None or (name not in given and model.model_fields[name].is_required()):
                 continue
-            value = given.get(name, info.get_default(call_default_factory=True))
-            value = parse_value(value) if isinstance(value, RawText) else value
-            if value is None or (name not in given and info.is_required()):
-                plain.update({name: None} if name in given else {})
-                continue
-            items = value if isinstance(value, (list, tuple)) else [value]
-            found = [self.one(inner_kind, item, (*key, name)) for item in items]
-            chosen = [c for c in found if c is not None]
-            whole = whole and len(chosen) == len(found)
-            nested += chosen
-            specs = [c.spec.as_data() for c in chosen]
-            plain[name] = specs if isinstance(value, (list, tuple)) else next(iter(specs), None)
-        try:
-            options = validate(model, plain)
-        except (ValidationError, TypeError) as error:
-            if isinstance(error, TypeError):
-                self.complain(key, str(error))
-                return None
-            for loc, message in explain(error, model, f"{kind} '{registered.qualified}'"):
-                if whole or not _is_spec(model, loc[0]):
-                    self.complain((*key, *loc), message)
+            default = model.model_fields[name].get_default(call_default_factory=True)
+            value = _over_default(given[name], default) if name in given else default
+            plain[name], found = self._inside(inner_kind, value, (*key, name))
+            nested += [chosen for chosen in found if chosen]
+            if None in found:
+                broken.add(name)
+        options, faults = read_table(model, plain, f"{kind} '{registered.qualified}'")
+        for place, message in faults:
+            if not broken.intersection(place[:1]):  # told already, with its reason
+                self.complain((*key, *place), message)
+        if options is None or broken:
             return None
-        assert isinstance(options, Options)
-        return Chosen(registered, _with_kinds(options), tuple(nested)) if whole else None
+        return Chosen(registered, _with_kinds(options), tuple(nested))
+
+    def _inside(self, kind: str, value: Any, key: KeyPath) -> tuple[Any, list[Chosen | None]]:
+        """An option that is a component or a list of them: as plain data, and resolved."""
+        if value is None:
+            return None, []
+        if isinstance(value, (list, tuple)):
+            found = self.each(kind, value, key)
+            return [chosen.spec for chosen in found if chosen], found
+        one = self.one(kind, value, key)
+        return one and one.spec, [one]
+
+    def each(self, kind: str, written: Any, key: KeyPath) -> list[Chosen | None]:
+        """Resolve a list of components; None stands for one in error."""
+        written = written.read() if isinstance(written, RawText) else written
+        if not isinstance(written, (list, tuple)):
+            self.complain(key, f"must be a list of components, not {show(written)}")
+            return []
+        return [self.one(kind, item, (*key, str(i))) for i, item in enumerate(written)]
 
     def many(self, kind: str, written: Any, key: KeyPath) -> tuple[Chosen, ...]:
         """Resolve a list of components; those in error are left out."""
-        written = parse_value(written) if isinstance(written, RawText) else written
-        if not isinstance(written, (list, tuple)):
-            self.complain(key, f"must be a list of components, not {show(written)}")
-            return ()
-        found = [self.one(kind, item, (*key, str(i))) for i, item in enumerate(written)]
-        return tuple(c for c in found if c is not None)
+        return tuple(chosen for chosen in self.each(kind, written, key) if chosen)
 
 
 def resolve_spec(catalogue: Catalogue, spec: Spec[Any]) -> Chosen:
     """Resolve a spec whose kind is known. Raises `UnknownComponent` with every problem."""
     problems: list[str] = []
-    resolver = Resolver(catalogue, lambda key, message: problems.append(": ".join([*key, message])))
-    chosen = resolver.one(spec.kind, spec, ())
+
+    def complain(key: KeyPath, message: str) -> None:
+        place = ".".join(part for part in key if part != "name")
+        problems.append(f"{place}: {message}" if place else message)
+
+    chosen = Resolver(catalogue, complain).one(spec.kind, spec, ())
     if chosen is None:
         raise UnknownComponent("\n".join(problems))
     return chosen
@@ -122,7 +135,7 @@ def _as_table(written: Any) -> Mapping[str, Any] | None:
     if isinstance(written, Spec):
         return written.as_data()
     if isinstance(written, RawText):
-        written = parse_value(written)
+        written = written.read()
     if isinstance(written, str):
         return {"name": written}
     if isinstance(written, Mapping) and isinstance(written.get("name"), str):
@@ -130,12 +143,16 @@ def _as_table(written: Any) -> Mapping[str, Any] | None:
     return None
 
 
-def _is_spec(model: type[Options], name: str) -> bool:
-    return name in model.model_fields and spec_kind(model, name) is not None
+def _over_default(value: Any, default: Any) -> Any:
+    """What an option says; a table without a name is laid over the component it has by default."""
+    value = value.read() if isinstance(value, RawText) else value
+    if not isinstance(value, Mapping) or "name" in value:
+        return value
+    return merge(default.as_data() if isinstance(default, Spec) else default, value)
 
 
 def _with_kinds(options: Options) -> Options:
-    """Write into each nested spec which kind it is of, so that it can be built from itself alone."""
+    """Write into each nested spec which kind it is of, so that it can be built on its own."""
     update: dict[str, Any] = {}
     for name in type(options).model_fields:
         kind = spec_kind(type(options), name)

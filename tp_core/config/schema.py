@@ -5,13 +5,21 @@ Plain keys have defaults. Component keys have none: what a run is made of stands
 
 from __future__ import annotations
 
-from typing import Any, Literal
+import re
+from typing import Annotated, Any, Final, Literal, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic.fields import FieldInfo
 
 from tp_core.options import Spec
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Final = 1
+
+
+def _device(name: str) -> str:
+    if re.fullmatch(r"auto|cpu|mps|cuda(:[0-9]+)?", name) is None:
+        raise ValueError("must be auto, cpu, mps, cuda or cuda:N")
+    return name
 
 
 class Section(BaseModel):
@@ -56,10 +64,15 @@ class Layer(Section):
 
 
 class Model(Section):
-    d_model: int = Field(128, ge=1, description="width of the residual stream")
-    n_layers: int = Field(4, ge=1, description="number of blocks")
-    n_heads: int = Field(4, ge=1, description="attention heads; d_model / n_heads is head_dim")
-    max_seq_len: int = Field(64, ge=2, description="longest row of tokens, start token included")
+    # The upper limits are there so that a slip of the finger is an error and not a full memory.
+    d_model: int = Field(128, ge=1, le=65536, description="width of the residual stream")
+    n_layers: int = Field(4, ge=1, le=1024, description="number of blocks")
+    n_heads: int = Field(
+        4, ge=1, le=65536, description="attention heads; d_model / n_heads is head_dim"
+    )
+    max_seq_len: int = Field(
+        64, ge=2, le=2**20, description="longest row of tokens, start token included"
+    )
     dropout: float = Field(0.0, ge=0, lt=1, description="on embeddings and residual branches")
     tie_embeddings: bool = Field(True, description="one matrix embeds tokens and scores them")
     positional_encoding: Spec[Literal["positional_encoding"]] = Field(
@@ -72,7 +85,7 @@ class Model(Section):
     )
     mlp_enabled: bool = Field(True, description="false removes the MLP sublayers")
     block: Spec[Literal["block"]] = Field(description="where norms and residual sums stand")
-    pattern: tuple[str, ...] = Field(
+    pattern: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")], ...] = Field(
         (), description="labels cycled over the layers; [model.layers.LABEL] says what differs"
     )
     layers: dict[str, Layer] = Field({}, description="one table per label of the pattern")
@@ -91,13 +104,11 @@ class Train(Section):
     eval_interval: int = Field(100, ge=1, description="steps between evaluations")
     sample_interval: int = Field(200, ge=0, description="steps between samples; 0 is never")
     checkpoint_interval: int = Field(200, ge=1, description="steps between checkpoints")
-    device: str = Field(
-        "auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto takes a GPU if it can"
+    device: Annotated[str, AfterValidator(_device)] = Field(
+        "auto", description="auto takes a GPU if it can"
     )
     precision: Literal["fp32", "bf16"] = Field("fp32", description="bf16 is autocast")
-    allow_leak: bool = Field(
-        False, description="train even where the probe saw tokens look ahead"
-    )
+    allow_leak: bool = Field(False, description="train even where the probe saw tokens look ahead")
     compile: bool = Field(False, description="torch.compile the model; a slow start, faster steps")
 
 
@@ -140,3 +151,8 @@ SECTIONS: dict[str, type[Section]] = {
     for name, info in Config.model_fields.items()
     if isinstance(info.annotation, type) and issubclass(info.annotation, Section)
 }
+
+
+def is_list(field: FieldInfo) -> bool:
+    """Whether a field of a section holds a list."""
+    return get_origin(field.annotation) is tuple

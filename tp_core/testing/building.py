@@ -17,6 +17,7 @@ from tp_core.testing.scenes import (
     VOCAB,
     Scene,
     difference,
+    drawing_from,
     generator_states,
     global_generators,
     noise,
@@ -36,7 +37,7 @@ def builds(subject: Subject) -> Finding:
         return Finding(fault=subject.refusal)
     for scene in subject.scenes:
         if subject.kind in MODEL_KINDS:
-            scene.build_model()
+            assert scene.model is not None
         scene.build_component()
     return PASSED
 
@@ -144,12 +145,12 @@ def _draws(scene: Scene, seed: int) -> list[Tensor]:
 
 def learn(model: Decoder, steps: int = 2) -> None:
     """A little gradient descent, as the training loop does it, so that what learns has moved."""
-    with training(model), torch.random.fork_rng(devices=[]):
+    with training(model):
         for step in range(steps):
-            torch.manual_seed(step)
             tokens, seq = some_tokens(3, purpose=f"learn {step}"), plain(3)
-            loss = model.loss(tokens, (tokens + 1) % VOCAB, seq) + sum(seq.losses.values())
-            torch.autograd.backward(loss)
+            with drawing_from(step):
+                loss = model.loss(tokens, (tokens + 1) % VOCAB, seq) + sum(seq.losses.values())
+                torch.autograd.backward(loss)
             with torch.no_grad():
                 for parameter in model.parameters():
                     if parameter.grad is not None:

@@ -33,26 +33,30 @@ def causality_gradient(scene: Scene) -> Finding:
 
     Tolerance 0: what is masked has weight zero, and zero times anything finite is zero.
     """
-    model = scene.build_model()
+    model = scene.model
     inputs: list[Tensor] = []
 
     def capture(module: nn.Module, args: object, output: Tensor) -> Tensor:
         inputs.append(output.detach().requires_grad_())
         return inputs[-1]
 
-    model.embedding.register_forward_hook(capture)
+    handle = model.embedding.register_forward_hook(capture)
     worst = Worst(0.0)
-    with training(model):
-        for path, sequence in PATHS.items():
-            logits = model(some_tokens(2), sequence(2))[0]
-            weights = noise("cotangent", *logits.shape)
-            for cut in _CUTS:
-                seen = (logits * weights)[:, : cut + 1].sum()
-                gradient = torch.autograd.grad(seen, inputs[-1], retain_graph=True)[0]
-                if not bool(gradient[:, : cut + 1].any(-1).all()):
-                    return Finding(fault=f"{path}: a token has no influence on its own output")
-                leak = float(gradient[:, cut + 1 :].abs().max())
-                worst.add(leak, f"{path}: the gradient of outputs up to token {cut} at later ones")
+    try:
+        with training(model):
+            for path, sequence in PATHS.items():
+                logits = model(some_tokens(2), sequence(2))[0]
+                for cut in _CUTS:
+                    seen = (logits * noise("cotangent", *logits.shape))[:, : cut + 1].sum()
+                    gradient = torch.autograd.grad(seen, inputs[-1], retain_graph=True)[0]
+                    if not bool(gradient[:, : cut + 1].any(-1).all()):
+                        return Finding(fault=f"{path}: a token doesn't reach its own output")
+                    leak = float(gradient[:, cut + 1 :].abs().max())
+                    worst.add(
+                        leak, f"{path}: the gradient of outputs up to token {cut} at later ones"
+                    )
+    finally:
+        handle.remove()
     return worst.finding()
 
 

@@ -20,6 +20,7 @@ from tp_core.testing.scenes import (
     VOCAB,
     Scene,
     difference,
+    drawing_from,
     plain,
     some_tokens,
     stream,
@@ -86,8 +87,7 @@ def model_trace(scene: Scene) -> Mapping[str, Tensor]:
         after = model(tokens, SequenceInfo.of_positions(plain(3).positions), state)[1]
     found |= {f"state {name}": value for name, value in leaves(after or {}).items()}
     seq = plain(3)
-    with training(model), torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+    with training(model), drawing_from(0):
         found["loss"] = model.loss(tokens, (tokens + 1) % VOCAB, seq)
         torch.autograd.backward(found["loss"] + sum(seq.losses.values()))
     found |= {f"auxiliary {name}": value.detach() for name, value in seq.losses.items()}

@@ -26,7 +26,7 @@ LOSS_TOLERANCE = 1e-4
 @scene_check(*MODEL_KINDS, first_only=True)
 def auxiliary_loss(scene: Scene) -> Finding:
     """A loss added by seq.add_loss is a finite sum over tokens, pads apart, and has a gradient."""
-    model = scene.build_model()
+    model = scene.model
     lengths = torch.tensor([LENGTH, 6, 3])
     rows = SequenceInfo.of_rows(lengths, LENGTH)
     tokens = some_tokens(3)

@@ -151,5 +151,7 @@ def resumes(scene: Scene) -> Finding:
     resumed.descend(5, start=5)
     worst = Worst(0.0)
     for role, parameter in resumed.parameters.items():
-        worst.add(float((parameter - whole.parameters[role]).detach().abs().max()), f"{role}, resumed")
+        worst.add(
+            float((parameter - whole.parameters[role]).detach().abs().max()), f"{role}, resumed"
+        )
     return worst.finding()

@@ -6,6 +6,7 @@ A check of a scene is asked of every scene of a component, and its worst answer 
 from __future__ import annotations
 
 import functools
+import os
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -93,7 +94,8 @@ def _worst(function: OfScene, scenes: list[Scene]) -> Finding:
 
 
 def raised(error: Exception) -> str:
-    """An exception in one line, with the place it came from."""
+    """An exception in one line, with the place it came from, torch's own code left out."""
     frames = traceback.extract_tb(error.__traceback__)
-    at = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
+    own = [frame for frame in frames if f"{os.sep}torch{os.sep}" not in frame.filename] or frames
+    at = f" ({own[-1].filename}:{own[-1].lineno})" if own else ""
     return f"raised {type(error).__name__}: {' '.join(str(error).split())}{at}"

@@ -224,10 +224,17 @@ def left_padded(lengths: Tensor, width: int) -> Tensor:
 
 def seeded(seed: int, model: Decoder, tokens: Tensor, seq: SequenceInfo) -> tuple[Tensor, Any]:
     """A forward pass whose dropout draws from `seed`, and leaves no trace."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with drawing_from(seed):
         result: tuple[Tensor, Any] = model(tokens, seq)
     return result
+
+
+@contextmanager
+def drawing_from(seed: int) -> Iterator[None]:
+    """Torch's global generator (the CPU's alone) seeded, and put back afterwards."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        yield
 
 
 @contextmanager
@@ -313,8 +320,7 @@ def generator_states() -> tuple[bytes, bytes, int]:
 def global_generators(seed: int) -> Iterator[None]:
     """Torch's, NumPy's and Python's global generators seeded, and put back afterwards."""
     numpy_state, python_state = np.random.get_state(), random.getstate()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with drawing_from(seed):
         np.random.seed(seed)
         random.seed(seed)
         try:

@@ -18,6 +18,7 @@ from tp_core.testing.scenes import (
     SIZES,
     VOCAB,
     Scene,
+    drawing_from,
     left_padded,
     noise,
     plain,
@@ -32,6 +33,9 @@ _LAYOUTS = ((3, 5), (1, 1), (2, SIZES["max_seq_len"]))  # rows and tokens, up to
 def shapes(scene: Scene) -> Finding:
     """Outputs have the shapes and types of the contract, from one token to the longest row."""
     with torch.no_grad():
+        fault = _component_fault(scene)
+        if fault:
+            return Finding(fault)
         for batch, length in _LAYOUTS:
             tokens, seq = some_tokens(batch, length), plain(batch, length)
             state = scene.model.init_state(batch, length, CPU, torch.float32)
@@ -40,7 +44,7 @@ def shapes(scene: Scene) -> Finding:
                 fault = _unlike(logits, (batch, length, VOCAB), "logits")
                 if fault:
                     return Finding(fault)
-        return Finding(_component_fault(scene))
+    return PASSED
 
 
 def _component_fault(scene: Scene) -> str:
@@ -94,7 +98,7 @@ def _unlike(value: object, shape: tuple[int, ...], what: str) -> str:
 @scene_check(*MODEL_KINDS)
 def gradients(scene: Scene) -> Finding:
     """Every parameter gets a gradient that isn't zero, and none that isn't finite, pads or not."""
-    model = scene.build_model()
+    model = scene.model
     alive: set[str] = set()
     lengths = torch.tensor([10, 6, 3])
     right = SequenceInfo.of_rows(lengths, 10)
@@ -114,9 +118,8 @@ def gradients(scene: Scene) -> Finding:
 def _gradients(model: Decoder, seq: SequenceInfo) -> dict[str, Tensor]:
     tokens = some_tokens(len(seq.positions), seq.positions.shape[1], purpose="gradients")
     targets = torch.where(seq.valid, (tokens + 1) % VOCAB, -100)
-    model.zero_grad()
-    with training(model), torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        loss = model.loss(tokens, targets, seq)
-        torch.autograd.backward(loss + sum(seq.losses.values()))
-    return {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+    parameters = dict(model.named_parameters())
+    with training(model), drawing_from(0):
+        loss = model.loss(tokens, targets, seq) + sum(seq.losses.values())
+        found = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
+    return {name: one for name, one in zip(parameters, found, strict=True) if one is not None}

@@ -31,7 +31,8 @@ def held(root: object) -> dict[str, Tensor]:
         if isinstance(value, Tensor):
             found[path] = value
         else:
-            stack.extend((f"{path}.{name}" if path else name, v) for name, v in _inside(value))
+            inner = [(f"{path}.{name}" if path else name, v) for name, v in _inside(value)]
+            stack.extend(reversed(inner))  # submodules first: their paths are the familiar ones
     return found
 
 

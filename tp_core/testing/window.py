@@ -87,8 +87,9 @@ def _mismatch(matters: Tensor, expected: Tensor, where: str) -> str:
     if not len(wrong):
         return ""
     query, key = wrong[0].tolist()
-    verb = "matters" if matters[query, key] else "doesn't matter"
-    return f"{where}: the token {query - key} before (or after, if negative) a query {verb}"
+    verb = "reaches" if matters[query, key] else "doesn't reach"
+    window = int(expected.sum(1).max())
+    return f"with a window of {window}, token {key} {verb} the output of token {query} ({where})"
 
 
 def _through_state(attention: Any, x: Tensor, chunks: list[int]) -> Tensor:

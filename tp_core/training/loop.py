@@ -141,6 +141,11 @@ class Trainer:
                 f"step {self.state.step + 1}: out of memory on {self.bench.device}: raise "
                 "train.grad_accumulation (same results, less memory) or lower train.batch_size"
             ) from error
+        except torch._dynamo.exc.TorchDynamoException as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise RunFailed(
+                f"torch.compile failed: {reason}\n  train.compile = false trains without it"
+            ) from error
 
     def _step(self) -> StepResult:
         bench, step = self.bench, self.state.step

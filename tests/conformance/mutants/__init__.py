@@ -1,7 +1,7 @@
 """Deliberately broken components, each with one fault that a check of the kit is named for.
 
-Descriptors only. Beside them stand a few correct components (`recurrent`, `z_loss`, `gumbel`,
-`memory`) that mutants of their nature are cut from.
+Descriptors only. Beside them stand a few correct components (`recurrent`, `scaled`, `z_loss`,
+`gumbel`, `memory`) that mutants of their nature are cut from.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ class RecurrentOptions(Options):
         return {"embed": {}}
 
 
-class UnusedOptions(Options):
-    strength: float = Field(1.0, description="read by nobody", examples=[2.0])
+class ScaledOptions(Options):
+    strength: float = Field(1.0, description="scales the output", examples=[2.0])
 
 
 class UnvariedOptions(Options):
@@ -87,7 +87,8 @@ def tp_norms() -> list[Component]:
         _one("loose_tensor", "norms:LooseTensor"),
         _one("loose_parameter", "norms:LooseParameter"),
         _one("uncopied", "norms:Uncopied"),
-        _one("unused_option", "norms:Ignores", UnusedOptions),
+        _one("scaled", "norms:Scaled", ScaledOptions),
+        _one("unused_option", "norms:Ignores", ScaledOptions),
         _one("unvaried_option", "norms:Scaled", UnvariedOptions),
         _one("lost_option", "norms:Scaled", LostOptions),
         _one("refused_option", "norms:Ignores", RefusedOptions),
