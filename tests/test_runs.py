@@ -16,12 +16,12 @@ import pytest
 
 from tp_core.errors import RunFailed, TpError
 from tp_core.jsonl import JsonlWriter
+from tp_core.run_summary import list_runs
 from tp_core.runs import (
     RunDir,
     check_run_id,
     claim_run,
     find_run,
-    list_runs,
     lock,
     new_run_id,
     read_json,

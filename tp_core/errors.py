@@ -33,8 +33,8 @@ class Diverged(TpError):
 class Problem:
     """One thing that is wrong with a config.
 
-    `key` is the dotted path (`model.attention.n_kv_heads`, empty for the whole file), `place` where it
-    was written (`my.toml:12` or `--set model.n_heads=5`), empty where it was left out.
+    `key` is the dotted path (`model.attention.n_kv_heads`, empty for the whole file), `place` where
+    it was written (`my.toml:12` or `--set model.n_heads=5`), empty where it was left out.
     """
 
     key: str

@@ -8,7 +8,6 @@ Torch-free.
 from __future__ import annotations
 
 import json
-import math
 import os
 import re
 import secrets
@@ -17,14 +16,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from filelock import FileLock, Timeout
 
 from tp_core.errors import RunFailed, TpError, did_you_mean
-from tp_core.jsonl import parse_object, read_jsonl
-
-Status = Literal["running", "finished", "interrupted", "diverged", "crashed"]
+from tp_core.jsonl import parse_object
 
 LATEST = "latest"
 RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -93,23 +90,6 @@ class RunDir:
         return self.path / "reports"
 
 
-@dataclass(frozen=True)
-class RunSummary:
-    """One row of `tp runs list`; None is what the run's files do not say.
-
-    `best_val_loss` is in nats per token, `best_val_bits_per_byte` belongs to the same evaluation.
-    """
-
-    id: str
-    created: datetime
-    status: Status
-    step: int | None
-    max_steps: int | None
-    best_val_loss: float | None
-    best_val_bits_per_byte: float | None
-    parameters: int | None
-
-
 def new_run_id(now: datetime) -> str:
     """An id that sorts by time (UTC, to the second) and is new even within one second."""
     return f"{now.astimezone(timezone.utc):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
@@ -168,11 +148,11 @@ def find_run(runs_dir: Path, wanted: str) -> RunDir:
             f"{_shown(wanted)} is not a run id: give an id, its beginning, or '{LATEST}'; "
             "'tp runs list' shows the ids"
         )
-    runs = {run.id: run for run in _runs_in(runs_dir)}
+    runs = {run.id: run for run in runs_in(runs_dir)}
     if not runs:
         raise TpError(f"there are no runs in '{runs_dir}': 'tp train' makes one")
     if wanted == LATEST:
-        return max(runs.values(), key=lambda run: (_created(run), run.id))
+        return max(runs.values(), key=lambda run: (created_at(run), run.id))
     if wanted in runs:
         return runs[wanted]
     matches = sorted(run_id for run_id in runs if run_id.startswith(wanted))
@@ -184,39 +164,6 @@ def find_run(runs_dir: Path, wanted: str) -> RunDir:
     raise TpError(
         f"no run '{wanted}' in '{runs_dir}'.{did_you_mean(wanted, runs)} "
         "'tp runs list' shows them all"
-    )
-
-
-def list_runs(runs_dir: Path) -> list[RunSummary]:
-    """Every run in `runs_dir`, oldest first; none where the directory does not exist.
-
-    Reads whatever half-written and damaged runs still say, and passes over what is not a run.
-    Raises `TpError` where `runs_dir` itself can't be read.
-    """
-    return sorted(map(summarize, _runs_in(runs_dir)), key=lambda run: (run.created, run.id))
-
-
-def summarize(run: RunDir) -> RunSummary:
-    """What the files of one run say about it, from `summary.json` once training has ended.
-
-    Understood there are `status`, `step`, `parameters` and `best_val` (an object with `loss` and
-    `bits_per_byte`); `max_steps` is the config's. Without it, `metrics.jsonl` gives the figures.
-    """
-    summary = _json_or_empty(run.summary_path)
-    status = _status(run, summary)
-    step, best = _whole(summary.get("step")), _object(summary.get("best_val"))
-    if status in ("running", "crashed"):  # a summary there is one of the training before a resume
-        step, best = _from_metrics(run)
-    train = _object(_json_or_empty(run.config_path).get("train"))
-    return RunSummary(
-        id=run.id,
-        created=_created(run),
-        status=status,
-        step=step,
-        max_steps=_whole(train.get("max_steps")),
-        best_val_loss=_number(best.get("loss")),
-        best_val_bits_per_byte=_number(best.get("bits_per_byte")),
-        parameters=_whole(summary.get("parameters")),
     )
 
 
@@ -302,7 +249,7 @@ def sync_directory(directory: Path) -> None:
             os.close(descriptor)
 
 
-def _runs_in(runs_dir: Path) -> list[RunDir]:
+def runs_in(runs_dir: Path) -> list[RunDir]:
     """The sub-directories that are runs: named like one, really inside, and not someone else's."""
     try:
         root = runs_dir.resolve()
@@ -325,8 +272,9 @@ def _is_run(path: Path, root: Path) -> bool:
         return False
 
 
-def _created(run: RunDir) -> datetime:
-    text = _json_or_empty(run.provenance_path).get("created")
+def created_at(run: RunDir) -> datetime:
+    """When a run began, by its provenance, or else by the age of its files."""
+    text = json_or_empty(run.provenance_path).get("created")
     if isinstance(text, str):
         with suppress(ValueError):
             created = datetime.fromisoformat(text)
@@ -339,47 +287,12 @@ def _created(run: RunDir) -> datetime:
     return datetime.fromtimestamp(modified, timezone.utc)
 
 
-def _status(run: RunDir, summary: Mapping[str, Any]) -> Status:
-    ended: tuple[Status, ...] = ("finished", "interrupted", "diverged")
-    if is_locked(run):
-        return "running"
-    return next((status for status in ended if status == summary.get("status")), "crashed")
-
-
-def _from_metrics(run: RunDir) -> tuple[int | None, Mapping[str, Any]]:
-    try:
-        rows = read_jsonl(run.metrics_path)
-    except TpError:
-        return None, {}
-    steps = [step for row in rows if (step := _whole(row.get("step"))) is not None]
-    evaluations = [
-        (loss, row)
-        for row in rows
-        if row.get("split") == "val" and (loss := _number(row.get("loss"))) is not None
-    ]
-    best = min(evaluations, key=lambda pair: pair[0], default=(0.0, {}))[1]
-    return max(steps, default=None), best
-
-
-def _json_or_empty(path: Path) -> Mapping[str, Any]:
+def json_or_empty(path: Path) -> Mapping[str, Any]:
+    """What `read_json` gives, or nothing where that fails."""
     try:
         return read_json(path)
     except TpError:
         return {}
-
-
-def _object(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _whole(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def _number(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return None
-    return float(value) if math.isfinite(value) else None
 
 
 def _shown(text: str) -> str:

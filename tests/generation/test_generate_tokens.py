@@ -222,7 +222,6 @@ def test_in_bf16(plan: Plan, model: Decoder, tokenizer: Tokenizer) -> None:
     found = draw(plan, model, tokenizer, prompts_of(tokenizer), autocast=autocast)
     again = draw(plan, model, tokenizer, prompts_of(tokenizer)[:3], autocast=autocast)
     assert found[:3] == again
-    assert all(c.tokens for c in found) or {c.stopped for c in found} >= {"end"}
 
 
 def test_draws_follow_the_distribution(plan: Plan, model: Decoder, tokenizer: Tokenizer) -> None:

@@ -13,7 +13,8 @@ import click
 from tp_core.cli.groups import Group
 from tp_core.cli.terminal import emit, emit_json, emit_table, note, one_line
 from tp_core.errors import TpError
-from tp_core.runs import RunDir, RunSummary, find_run, list_runs, read_json, summarize
+from tp_core.run_summary import RunSummary, list_runs, summarize
+from tp_core.runs import RunDir, find_run, read_json
 
 _runs_dir_option = click.option(
     "--runs-dir",
