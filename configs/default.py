@@ -42,7 +42,7 @@ config = {
     },
     "train": {
         "seed": 1,  # start values, data order, dropout and samples follow from it
-        "max_steps": 1000,
+        "max_steps": 600,
         "batch_size": 64,  # phrases per optimizer step
         "grad_accumulation": 1,  # slices those phrases are cut into, to save memory
         "learning_rate": 3e-3,  # the peak of the schedule

@@ -7,6 +7,7 @@ import json
 import os
 import random
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,10 @@ from tp_core.config.plan import Plan, load_plan
 from tp_core.runs import RunDir
 
 torch.set_num_threads(1)  # as the processes that tests start are told to
+
+# Tokenised data is kept for the session, and not among the user's.
+_cache = tempfile.TemporaryDirectory(prefix="tp-tests-")
+os.environ["TP_CACHE_DIR"] = _cache.name
 
 TP = [sys.executable, "-c", "import sys; from tp_core.cli import main; sys.exit(main())"]
 
@@ -92,7 +97,9 @@ def make_plan(folder: Path, changes: dict[str, Any] | None = None, *sets: str) -
 def train(folder: Path, run_id: str, *more: str, changes: dict[str, Any] | None = None) -> RunDir:
     """A finished run in `folder`/runs, trained in this process."""
     config, runs = write_config(folder, changes), folder / "runs"
-    code = main(["train", "--config", str(config), "--runs-dir", str(runs), "--run-id", run_id, *more])
+    code = main(
+        ["train", "--config", str(config), "--runs-dir", str(runs), "--run-id", run_id, *more]
+    )
     assert code == 0
     return RunDir(runs / run_id)
 

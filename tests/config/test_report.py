@@ -252,6 +252,9 @@ def test_an_option_that_must_be_given(fake: Fake) -> None:
     problems = problems_of({"model": {"mlp": "needy"}}, catalogue=fake(code))
     assert [p.key for p in problems] == ["model.mlp.size", "model.mlp.norm"]
     assert all(p.message == "mlp 'tp-fake:needy' needs it" for p in problems)
+    written = {"name": "needy", "size": datetime.date(2020, 1, 1), "norm": "rmsnorm"}
+    problem = problem_of({"model": {"mlp": written}}, catalogue=fake(code))
+    assert problem.message == "2020-01-01 is no text, number, boolean, list or table"
 
 
 def test_a_rule_between_options_is_told_in_the_components_words(fake: Fake) -> None:

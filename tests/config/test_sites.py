@@ -218,6 +218,22 @@ def test_samplers_and_metrics_have_their_say(fake: Fake) -> None:
     }
 
 
+def test_the_last_norm_is_checked_whether_a_layer_has_it_or_not(fake: Fake) -> None:
+    code = """
+    class Wide(Options):
+        def problems(self, dims):
+            if dims.dim < 200:
+                yield f"wants 200 features, not {dims.dim}"
+    tp_norms = components("norm", ("wide", Wide, ()))
+    """
+    message = "norm 'tp-fake:wide': wants 200 features, not 128"
+    problem = problem_of({"model": {"norm": "wide"}}, catalogue=fake(code))
+    assert (problem.key, problem.message) == ("model.norm", f"layers 0-3: {message}")
+    changes = mixed(["a"], {"a": {"norm": "rmsnorm"}}, norm="wide")
+    problem = problem_of(changes, catalogue=fake(code))
+    assert (problem.key, problem.message) == ("model.norm", message)
+
+
 PLUGIN_MISTAKES = """
 class Raises(Options):
     def problems(self, dims):

@@ -60,6 +60,7 @@ COMPONENTS = (
     Mutant("norm", "dead_parameter", "gradients"),
     Mutant("norm", "loose_tensor", "tensors_registered"),
     Mutant("norm", "loose_parameter", "state_dict_round_trip"),
+    Mutant("norm", "in_place", "inputs_kept"),
     Mutant("norm", "uncopied", "deepcopy"),
     Mutant("mlp", "own_generator", "seed_used"),
     Mutant("mlp", "numpy_start", "seed_determinism"),
@@ -84,6 +85,7 @@ COMPONENTS = (
     Mutant("sampler", "global_generator", "seed", "gumbel"),
     Mutant("sampler", "fixed_numbers", "seed", "gumbel"),
     Mutant("sampler", "memory_batch_last", "sampler_state", "memory"),
+    Mutant("sampler", "reads_onward", "history_bounds"),
     Mutant("sampler", "cuts_at_one", "limits", "top_p"),
     # Metrics, optimizers, schedules.
     Mutant("metric", "nan_of_nothing", "computes"),

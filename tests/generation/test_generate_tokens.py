@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ import torch
 from tiny_runs import make_plan, phrases
 from torch import Tensor
 
+from tp_core.cli.generate import with_samplers
 from tp_core.config.plan import Plan
 from tp_core.errors import RunFailed
 from tp_core.generation import Continuation, generate
@@ -53,8 +53,6 @@ def model(plan: Plan, tokenizer: Tokenizer) -> Decoder:
 
 
 def chain(plan: Plan, tokenizer: Tokenizer, *samplers: dict[str, Any]) -> SamplerChain:
-    from tp_core.cli.generate import with_samplers
-
     written = tuple(
         ",".join([s["name"], *(f"{k}={v}" for k, v in s.items() if k != "name")]) for s in samplers
     )
@@ -250,7 +248,8 @@ def test_draws_follow_the_distribution(plan: Plan, model: Decoder, tokenizer: To
     assert cells > 20
     # Four standard deviations of chi-square above its mean.
     assert statistic < cells - 1 + 4 * np.sqrt(2 * (cells - 1))
-    first = [c.tokens[:1] for c in generate(
-        model, samplers, tokenizer, [[]] * 50, max_new_tokens=1, seed=5
-    )]
+    first = [
+        c.tokens[:1]
+        for c in generate(model, samplers, tokenizer, [[]] * 50, max_new_tokens=1, seed=5)
+    ]
     assert first == [(t,) if t != tokenizer.eos_id else () for t in tokens[:50]]

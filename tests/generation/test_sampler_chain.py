@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,6 @@ def draw(tmp_path: Path) -> Any:
 
 def uniform(n: int, seed: int = 1, position: int = 1) -> NDArray[np.float64]:
     """The numbers the draw is made from, one per row: the documented hash, written again."""
-    import hashlib
-
     text = "\x1f".join([str(seed), "sample"]).encode()
     key = int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little") >> 1
     mask = 2**64 - 1
@@ -58,13 +57,8 @@ def inverse(logits: NDArray[np.float64], u: NDArray[np.float64]) -> NDArray[np.i
     tokens = []
     for row, x in zip(logits, u, strict=True):
         p = np.exp(row - row.max())
-        p /= p.sum()
-        total = 0.0
-        for token, share in enumerate(p):
-            total += share
-            if x < total:
-                break
-        tokens.append(token)
+        sums = np.cumsum(p / p.sum())
+        tokens.append(min(i for i in range(len(sums)) if x < sums[i]))
     return np.array(tokens)
 
 

@@ -12,6 +12,8 @@ import torch
 from tp_core.config.plan import Plan, load_plan
 from tp_core.errors import TpError
 from tp_core.model import Decoder
+from tp_core.runs import claim_run
+from tp_core.training.bench import make_bench
 from tp_core.training.leak_probe import find_leak, refuse_leak
 from tp_core.training.session import start
 
@@ -91,10 +93,10 @@ def test_a_refused_run_leaves_nothing_and_an_allowed_one_says_so(
 ) -> None:
     install("tp-leaky")
     with pytest.raises(TpError):
-        start(plan_with("model.mlp=shifted"), tmp_path, "refused")
-    assert not (tmp_path / "refused").exists()
-    session = start(plan_with("model.mlp=shifted", "train.allow_leak=true"), tmp_path, "allowed")
-    session.close()
+        make_bench(plan_with("model.mlp=shifted"))
+    bench = make_bench(plan_with("model.mlp=shifted", "train.allow_leak=true"))
+    assert not list(tmp_path.iterdir())
+    start(bench, claim_run(tmp_path, "allowed")).close()
     recorded = json.loads((tmp_path / "allowed" / "provenance.json").read_text())["leak_probe"]
     assert "mlp 'tp-leaky:shifted' lets tokens see later ones" in recorded
     assert "allow_leak = true" in recorded

@@ -26,6 +26,7 @@ from tiny_runs import (
 from tp_core.artifacts import load_run
 from tp_core.cli import main
 from tp_core.data.lines import split_lines
+from tp_core.errors import Diverged
 from tp_core.interfaces import SequenceInfo
 from tp_core.model import Decoder
 from tp_core.runs import RunDir
@@ -71,7 +72,7 @@ def test_the_same_config_gives_the_same_bytes(tmp_path: Path) -> None:
 
 def test_looking_on_changes_no_loss(tmp_path: Path) -> None:
     often = {"train.eval_interval": 1, "train.sample_interval": 1, "train.checkpoint_interval": 1}
-    seldom = {key: 100 for key in often} | {"train.sample_interval": 0}
+    seldom = dict.fromkeys(often, 100) | {"train.sample_interval": 0}
     a, b = (
         train(tmp_path, name, changes={**DROPOUT, **intervals})
         for name, intervals in (("often", often), ("seldom", seldom))
@@ -84,14 +85,12 @@ def test_looking_on_changes_no_loss(tmp_path: Path) -> None:
 
 def test_dropout_is_on_in_training_and_nowhere_else(tmp_path: Path) -> None:
     """An evaluation of step 0 doesn't know of dropout, the first step does."""
-    a, b = (
-        train(tmp_path, name, changes=changes) for name, changes in (("a", {}), ("b", DROPOUT))
-    )
+    a, b = (train(tmp_path, name, changes=changes) for name, changes in (("a", {}), ("b", DROPOUT)))
     assert split(a, "val")[0] == split(b, "val")[0]
     assert losses(a)[0] != losses(b)[0]
 
 
-@pytest.mark.parametrize("slices", [4, 16, 99])
+@pytest.mark.parametrize("slices", [5, 16])
 def test_slices_change_nothing(slices: int, tmp_path: Path, plain: RunDir) -> None:
     changes = {"train.max_steps": 12, "train.eval_interval": 5, "train.grad_accumulation": slices}
     run = train(tmp_path, "r", changes=changes)
@@ -209,7 +208,7 @@ def test_learning_rates(
     assert [line["learning_rate"] for line in split(run, "batch")] == pytest.approx(expected)
 
 
-def test_one_step_is_adamw(tmp_path: Path) -> None:
+def test_one_step_is_adamw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first update of every parameter, from its gradient, by the paper's equations."""
     changes = {
         "model.tie_embeddings": False,
@@ -230,7 +229,7 @@ def test_one_step_is_adamw(tmp_path: Path) -> None:
             gradients[name] = p.grad.clone()
         return step(*args)
 
-    bench.optimizer.step = recording  # type: ignore[method-assign]
+    monkeypatch.setattr(bench.optimizer, "step", recording)
     result = one.step()
     norm = math.sqrt(sum(float(g.double().square().sum()) for g in gradients.values()))
     assert norm == pytest.approx(0.25, rel=1e-4)
@@ -261,17 +260,17 @@ def groups(bench: Bench) -> dict[float, set[str]]:
     return found
 
 
-def test_grad_clip_0_is_no_limit(tmp_path: Path) -> None:
+def test_grad_clip_0_is_no_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     session, one = trainer(tmp_path, {"train.grad_clip": 0})
     seen: list[float] = []
-    parameters = list(session.bench.model.parameters())
     step = session.bench.optimizer.step
 
     def recording(*args: Any) -> Any:
-        seen.append(math.sqrt(sum(float(p.grad.double().square().sum()) for p in parameters)))  # type: ignore[union-attr]
+        gradients = [p.grad for p in session.bench.model.parameters() if p.grad is not None]
+        seen.append(math.sqrt(sum(float(g.double().square().sum()) for g in gradients)))
         return step(*args)
 
-    session.bench.optimizer.step = recording  # type: ignore[method-assign]
+    monkeypatch.setattr(session.bench.optimizer, "step", recording)
     result = one.step()
     assert seen == pytest.approx([result.grad_norm], rel=1e-4)
     session.close()
@@ -334,19 +333,21 @@ def strict_json(text: str) -> Any:
     return json.loads(text, parse_constant=refuse)
 
 
-def test_a_step_that_is_not_finite_changes_nothing(tmp_path: Path) -> None:
+def test_a_step_that_is_not_finite_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     session, one = trainer(tmp_path)
     one.step()
-    before = {k: v.clone() for k, v in session.bench.model.state_dict().items()}
-    kept = [{k: v.clone() for k, v in s.items()} for s in session.bench.optimizer.state.values()]
+    model, optimizer = session.bench.model, session.bench.optimizer
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    kept = [{k: v.clone() for k, v in s.items()} for s in optimizer.state.values()]
     state = dataclasses.replace(session.state)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(session.bench.model, "loss", lambda *a: Decoder.loss(session.bench.model, *a) * math.nan)
-        one = Trainer(session)
-        with pytest.raises(Exception, match=r"step 2: the loss is nan .* nothing was updated"):
-            one.step()
-    assert_same_tensors(session.bench.model.state_dict(), before)
-    for now, then in zip(session.bench.optimizer.state.values(), kept, strict=True):
+    monkeypatch.setattr(model, "loss", lambda *args: Decoder.loss(model, *args) * math.nan)
+    one = Trainer(session)
+    with pytest.raises(Diverged, match=r"step 2: the loss is nan .* nothing was updated"):
+        one.step()
+    assert_same_tensors(model.state_dict(), before)
+    for now, then in zip(optimizer.state.values(), kept, strict=True):
         assert_same_tensors(now, then)
     assert session.state == state
     session.close()

@@ -345,9 +345,7 @@ def test_a_complete_run_is_refused(
     assert {p: p.read_bytes() for p in run.path.rglob("*.json*")} == before
 
 
-def test_killed_before_its_summary(
-    whole: RunDir, tmp_path: Path, hold_installed: None
-) -> None:
+def test_killed_before_its_summary(whole: RunDir, tmp_path: Path, hold_installed: None) -> None:
     run = RunDir(Path(shutil.copytree(whole.path, tmp_path / "r")))
     summary = run.summary_path.read_text()
     run.summary_path.unlink()

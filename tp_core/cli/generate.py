@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ import click
 if TYPE_CHECKING:
     from tp_core.artifacts import Checkpoint, LoadedRun
     from tp_core.config.plan import Plan
+    from tp_core.config.resolve import Chosen
 
 # The familiar flags, in the order their samplers stand in a chain: flag -> (sampler, its option).
 FLAGS: Mapping[str, tuple[str, str]] = {
@@ -169,35 +171,46 @@ def encode_prompt(loaded: LoadedRun, prompt: str) -> list[int]:
 
 def with_samplers(plan: Plan, written: tuple[str, ...], flags: Mapping[str, float]) -> Plan:
     """The plan with another chain: `written` ones replace it, `flags` set or add their entry."""
-    from tp_core.config.overrides import RawText
     from tp_core.config.resolve import Resolver
-    from tp_core.errors import ConfigError, Problem
+    from tp_core.errors import Problem, TpError
 
     chain: list[dict[str, Any]] = [dict(chosen.spec.as_data()) for chosen in plan.samplers]
+    places = ["the run's config"] * len(chain)
     if written:
-        chain = []
-        for text in written:
-            name, *pairs = text.split(",")
-            if not all("=" in pair for pair in pairs):
-                raise click.UsageError(f"--sampler {text}: write it as NAME,option=value,...")
-            options = (pair.partition("=") for pair in pairs)
-            chain.append({"name": name.strip(), **{k.strip(): RawText(v) for k, _, v in options}})
+        chain = [_parsed(text) for text in written]
+        places = [f"--sampler {text}" for text in written]
     order = [name for name, _ in FLAGS.values()]
     for flag, value in flags.items():
         name, option = FLAGS[flag]
-        entry = next((one for one in chain if one["name"] == name), None)
-        if entry is None:
+        at = next((i for i, one in enumerate(chain) if one["name"] == name), None)
+        if at is None:
             # Before the first of the familiar ones that comes later, or at the end.
             later = order[order.index(name) + 1 :]
             at = next((i for i, one in enumerate(chain) if one["name"] in later), len(chain))
-            entry = {"name": name}
-            chain.insert(at, entry)
-        entry[option] = value
+            chain.insert(at, {"name": name})
+            places.insert(at, "")
+        chain[at][option] = value
+        places[at] = f"--{flag.replace('_', '-')} {value:g}"
     problems: list[Problem] = []
-    resolver = Resolver(
-        plan.catalogue, lambda key, message: problems.append(Problem(".".join(key), message))
-    )
-    chosen = resolver.many("sampler", chain, ("samplers",))
+    chosen: list[Chosen | None] = []
+    for entry, place in zip(chain, places, strict=True):
+
+        def complain(key: tuple[str, ...], message: str, place: str = place) -> None:
+            problems.append(Problem(".".join(key).removesuffix("name"), message, place))
+
+        chosen.append(Resolver(plan.catalogue, complain).one("sampler", entry, ()))
     if problems:
-        raise ConfigError(problems)
-    return replace(plan, samplers=chosen)
+        raise TpError("\n".join(map(str, problems)))
+    return replace(plan, samplers=tuple(one for one in chosen if one is not None))
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    """A chain entry from NAME,option=value,..., values still text."""
+    from tp_core.config.overrides import RawText
+
+    # A comma parts two options only where another one begins: a list has commas of its own.
+    name, *pairs = re.split(r",(?=\s*\w+\s*=)", text)
+    if "," in name:
+        raise click.UsageError(f"--sampler {text}: write it as NAME,option=value,...")
+    options = (pair.partition("=") for pair in pairs)
+    return {"name": name.strip(), **{k.strip(): RawText(v.strip()) for k, _, v in options}}

@@ -10,22 +10,12 @@ from torch import Tensor
 
 from tp_core.hookspecs import KINDS
 from tp_core.model import Decoder
+from tp_core.testing.generators import drawing_from, generator_states, global_generators
+from tp_core.testing.inputs import VOCAB, noise, plain, some_tokens
+from tp_core.testing.passes import difference, seeded, training
 from tp_core.testing.registry import check, scene_check
 from tp_core.testing.results import PASSED, Finding, Worst
-from tp_core.testing.scenes import (
-    MODEL_KINDS,
-    VOCAB,
-    Scene,
-    difference,
-    drawing_from,
-    generator_states,
-    global_generators,
-    noise,
-    plain,
-    seeded,
-    some_tokens,
-    training,
-)
+from tp_core.testing.scenes import MODEL_KINDS, Scene
 from tp_core.testing.subjects import Subject
 from tp_core.testing.tensors import held, random_draws, registered
 

@@ -5,24 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from tp_core.testing.inputs import LENGTH, LONG, PATHS, VOCAB, noise, some_tokens
+from tp_core.testing.passes import ROUNDING, difference, training
 from tp_core.testing.registry import scene_check
 from tp_core.testing.results import Finding, Worst
-from tp_core.testing.scenes import (
-    LENGTH,
-    PATHS,
-    SEQUENCE_KINDS,
-    VOCAB,
-    Scene,
-    difference,
-    modes,
-    noise,
-    some_tokens,
-    training,
-)
-
-# Unchanged tokens go through the same operations whatever follows them, unless tokens are regrouped
-# (by expert, say) or the row is shorter: rounding alone. TOLERANCE_NOTE
-CHANGE_TOLERANCE = 2e-5
+from tp_core.testing.scenes import SEQUENCE_KINDS, Scene, modes
 
 _CUTS = (0, LENGTH // 2, LENGTH - 2)  # the last token that is looked at
 
@@ -66,13 +53,15 @@ def causality_change(scene: Scene) -> Finding:
 
     It finds what a gradient doesn't see: statistics over time that are detached, an argmax.
     """
-    worst = Worst(CHANGE_TOLERANCE)
+    worst = Worst(ROUNDING)
     rows = len(_CUTS)
     tokens = some_tokens(1).expand(rows, -1)
     ends = torch.tensor(_CUTS)[:, None] + 1
     kept = torch.arange(LENGTH) < ends  # each row is changed after a cut of its own
     changed = torch.where(kept, tokens, (tokens + ends) % VOCAB)
-    short = _CUTS[1] + 1
+    short, half = _CUTS[1] + 1, LONG // 2
+    long = some_tokens(1, LONG)
+    long_changed = torch.cat([long[:, :half], (long[:, half:] + 1) % VOCAB], 1)
     with torch.no_grad():
         for mode in modes(scene):
             for path, sequence in PATHS.items():
@@ -82,4 +71,8 @@ def causality_change(scene: Scene) -> Finding:
                 worst.add(difference(after[kept], before[kept]), f"{where} change")
                 cut_off = scene.model(tokens[:, :short], sequence(rows, short))[0]
                 worst.add(difference(cut_off, before[:, :short]), f"{where} are cut off")
+                pair = [scene.model(row, sequence(1, LONG))[0] for row in (long, long_changed)]
+                worst.add(
+                    difference(pair[1][:, :half], pair[0][:, :half]), f"{where} change far on"
+                )
     return worst.finding()

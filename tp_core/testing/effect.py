@@ -10,27 +10,19 @@ from torch import Tensor
 
 from tp_core.hookspecs import KINDS
 from tp_core.interfaces.sequence import SequenceInfo
-from tp_core.testing import metrics, optimizers, samplers, schedules
+from tp_core.testing import metrics, optimizers, sampler_runs, schedules
 from tp_core.testing.building import learn
+from tp_core.testing.generators import drawing_from
+from tp_core.testing.inputs import CPU, LENGTH, VOCAB, plain, some_tokens
+from tp_core.testing.passes import difference, stream, training
 from tp_core.testing.registry import check
 from tp_core.testing.results import Finding
-from tp_core.testing.scenes import (
-    CPU,
-    LENGTH,
-    VOCAB,
-    Scene,
-    difference,
-    drawing_from,
-    plain,
-    some_tokens,
-    stream,
-    training,
-)
+from tp_core.testing.scenes import Scene
 from tp_core.testing.state import leaves
 from tp_core.testing.subjects import Subject
 
 _TRACES: dict[str, Callable[[Scene], Mapping[str, object]]] = {
-    "sampler": samplers.trace,
+    "sampler": sampler_runs.trace,
     "metric": metrics.trace,
     "optimizer": optimizers.trace,
     "schedule": schedules.trace,

@@ -8,35 +8,21 @@ import torch
 from torch import Tensor
 
 from tp_core.interfaces.sequence import SequenceInfo
+from tp_core.testing.inputs import LENGTH, PATHS, SIZES, noise, plain, some_tokens
+from tp_core.testing.passes import ROUNDING, difference, stream, training
 from tp_core.testing.registry import scene_check
 from tp_core.testing.results import Finding, Worst
-from tp_core.testing.scenes import (
-    LENGTH,
-    MODEL_KINDS,
-    PATHS,
-    SIZES,
-    Scene,
-    difference,
-    modes,
-    noise,
-    plain,
-    some_tokens,
-    stream,
-    training,
-)
+from tp_core.testing.scenes import MODEL_KINDS, Scene, modes
 
-# The same sums, in matrix products of another height, in fp32. TOLERANCE_NOTE
-ROW_TOLERANCE = 2e-5
-
-# A bf16 product carries 8 bits; errors of 2^-9 add up over some tens of operations.
-# TOLERANCE_NOTE
+# A bf16 product carries 8 bits, and errors of 2^-9 add up: 0.01 at most for what has no choices to
+# make. Experts have, and 0.06 was measured with one token sent to another expert of three.
 BF16_TOLERANCE = 0.15
 
 
 @scene_check(*MODEL_KINDS)
 def batch_invariance(scene: Scene) -> Finding:
     """A row in a batch gives what it gives alone, in training too: no statistics over the batch."""
-    worst = Worst(ROW_TOLERANCE)
+    worst = Worst(ROUNDING)
     tokens = some_tokens(3)
     with torch.no_grad():
         for mode in modes(scene):
@@ -95,7 +81,7 @@ def token_local_change(scene: Scene) -> Finding:
     It finds what a gradient doesn't see, such as detached statistics or a limit on how many tokens
     an expert takes.
     """
-    worst = Worst(ROW_TOLERANCE)
+    worst = Worst(ROUNDING)
     made = scene.build_component()
     x = _inputs(scene)
     batch, length = x.shape[:2]

@@ -9,26 +9,11 @@ from torch import Tensor
 
 from tp_core.interfaces.positions import Positions
 from tp_core.interfaces.sequence import SequenceInfo
+from tp_core.testing.inputs import LENGTH, SIZES, VOCAB, left_padded, noise, some_tokens
+from tp_core.testing.passes import ROUNDING, difference, rows_alone, rows_gathered, stream
 from tp_core.testing.registry import scene_check
 from tp_core.testing.results import Finding, NotApplicable, Worst
-from tp_core.testing.scenes import (
-    LENGTH,
-    SEQUENCE_KINDS,
-    SIZES,
-    VOCAB,
-    Scene,
-    difference,
-    left_padded,
-    modes,
-    noise,
-    rows_alone,
-    rows_gathered,
-    some_tokens,
-    stream,
-)
-
-# The same sums in another order, in fp32. TOLERANCE_NOTE
-TOLERANCE = 5e-5
+from tp_core.testing.scenes import SEQUENCE_KINDS, Scene, modes
 
 _LENGTHS = torch.tensor([LENGTH, 7, 4])
 # Documents per row, the rest of the row being pads; chunks that do and don't end with a document.
@@ -41,7 +26,7 @@ _GAP_CHUNKS = ([12], [3, 6, 3])
 @scene_check(*SEQUENCE_KINDS)
 def packing(scene: Scene) -> Finding:
     """Documents packed into one row give what each gives alone, also when read through a state."""
-    worst = Worst(TOLERANCE)
+    worst = Worst(ROUNDING)
     width = 12
     positions, documents = torch.full((2, width), -1), torch.zeros(2, width, dtype=torch.int64)
     tokens = some_tokens(2, width, purpose="packed")
@@ -67,7 +52,7 @@ def packing(scene: Scene) -> Finding:
 @scene_check(*SEQUENCE_KINDS)
 def left_pad(scene: Scene) -> Finding:
     """Pads before a row change nothing, neither in one pass nor in a prompt that is continued."""
-    worst = Worst(TOLERANCE)
+    worst = Worst(ROUNDING)
     positions = left_padded(_LENGTHS, LENGTH)
     tokens = some_tokens(3)
     with torch.no_grad():
@@ -85,7 +70,7 @@ def left_pad(scene: Scene) -> Finding:
 @scene_check(*SEQUENCE_KINDS)
 def pads_invisible(scene: Scene) -> Finding:
     """Pads after a row or in the middle of one are seen by no token, whatever their id."""
-    worst = Worst(TOLERANCE)
+    worst = Worst(ROUNDING)
     rows = SequenceInfo.of_rows(_LENGTHS, LENGTH)
     tokens = some_tokens(3)
     others = torch.where(rows.valid, tokens, (tokens + 5) % VOCAB)
@@ -113,7 +98,7 @@ def pads_invisible(scene: Scene) -> Finding:
 @scene_check(*SEQUENCE_KINDS)
 def plain_path(scene: Scene) -> Finding:
     """A plain batch gives what it gives when its positions are spelt out."""
-    worst = Worst(TOLERANCE)
+    worst = Worst(ROUNDING)
     tokens = some_tokens(3)
     seq = SequenceInfo.of_rows(_LENGTHS, LENGTH)
     spelt = SequenceInfo.of_positions(seq.positions)
@@ -127,8 +112,7 @@ def plain_path(scene: Scene) -> Finding:
 def positions_not_index(scene: Scene) -> Finding:
     """What it does to a token follows its position, not its place in the tensor.
 
-    Tokens in any order, each with its position, come out as in their own order. Tolerance: the same
-    operations on each token, so rounding of vectorised loops alone.
+    Tokens in any order, each with its position, come out as in their own order.
     """
     encoding = scene.build_component()
     sites = Positions(encoding)
@@ -151,7 +135,7 @@ def positions_not_index(scene: Scene) -> Finding:
             encoding.bias(positions, positions)[:, :, order],
         ),
     }
-    worst = Worst(1e-6)
+    worst = Worst(ROUNDING)
     acts = [site for site in permuted if hasattr(encoding, site)]
     if not acts:
         raise NotApplicable("acts at none of embed, rotate and bias")

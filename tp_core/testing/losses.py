@@ -7,20 +7,11 @@ from torch import Tensor
 
 from tp_core.interfaces.sequence import SequenceInfo
 from tp_core.model import Decoder
+from tp_core.testing.inputs import LENGTH, VOCAB, some_tokens
+from tp_core.testing.passes import ROUNDING, difference, training
 from tp_core.testing.registry import scene_check
 from tp_core.testing.results import PASSED, Finding, NotApplicable, Worst
-from tp_core.testing.scenes import (
-    LENGTH,
-    MODEL_KINDS,
-    VOCAB,
-    Scene,
-    difference,
-    some_tokens,
-    training,
-)
-
-# Sums over tokens in another order, in fp32. TOLERANCE_NOTE
-LOSS_TOLERANCE = 1e-4
+from tp_core.testing.scenes import MODEL_KINDS, Scene
 
 
 @scene_check(*MODEL_KINDS, first_only=True)
@@ -46,7 +37,7 @@ def auxiliary_loss(scene: Scene) -> Finding:
                 return Finding(fault=f"loss '{name}' reaches no parameter")
         if scene.stochastic:
             return PASSED
-        worst = Worst(LOSS_TOLERANCE)
+        worst = Worst(ROUNDING)
         other = torch.where(rows.valid, tokens, (tokens + 7) % VOCAB)
         wide = torch.cat([tokens, tokens[:, :4]], 1)
         twice = SequenceInfo.of_rows(lengths.repeat(2), LENGTH)

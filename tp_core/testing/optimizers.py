@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from tp_core.interfaces.roles import ParameterInfo
+from tp_core.testing.inputs import noise
 from tp_core.testing.registry import scene_check
 from tp_core.testing.results import PASSED, Finding, Worst
-from tp_core.testing.scenes import Scene, noise
+from tp_core.testing.scenes import Scene
 
 _SHAPES = {
     "hidden": (6, 4),
@@ -24,7 +25,8 @@ _SHAPES = {
 _RATE = 0.03  # a usual rate for none of them in particular; steps are enough for the slow ones
 _STEPS = 60
 
-# A slow optimizer still covers a good part of the way in 60 steps. TOLERANCE_NOTE
+# The share of the squared distance that may be left. 0.14 is the most measured (adamw); slow ones
+# get room, and one that doesn't move has 1.
 _LEFT = 0.9
 
 

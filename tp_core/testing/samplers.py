@@ -2,123 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from tp_core.errors import ConfigError
 from tp_core.interfaces.sampling import SamplerStep
-from tp_core.interfaces.state import State, reorder
+from tp_core.interfaces.state import reorder
+from tp_core.testing.generators import generator_states, global_generators
+from tp_core.testing.inputs import VOCAB
+from tp_core.testing.passes import ROUNDING
 from tp_core.testing.registry import check, scene_check
 from tp_core.testing.results import PASSED, Finding, NotApplicable, Worst
-from tp_core.testing.scenes import (
-    CPU,
-    VOCAB,
-    Scene,
-    as_written,
-    generator_states,
-    global_generators,
-    noise,
-    plan_of,
-    some_tokens,
-)
+from tp_core.testing.sampler_runs import ROWS, STEPS, Batch, all_logits, gap, play, run
+from tp_core.testing.scenes import Scene, as_written, plan_of
 from tp_core.testing.state import malformed
 from tp_core.testing.subjects import Subject
 from tp_core.testing.tensors import random_draws
 from tp_core.testing.variants import DEFAULTS
 
-_ROWS = 4
-_STEPS = 3
-
-# Sums over the vocabulary in another order, in fp32 at least. TOLERANCE_NOTE
-TOLERANCE = 1e-5
-
-
-def _logits() -> dict[str, Tensor]:
-    spread = 2 * noise("logits", _ROWS, VOCAB)
-    ids = torch.arange(VOCAB)
-    return {
-        "spread logits": spread,
-        "equal logits": torch.zeros(_ROWS, VOCAB),
-        "one likely token": spread + 50 * (ids == 3),
-        "half of the tokens removed": spread.masked_fill(ids % 2 == 0, -torch.inf),
-        "all tokens but one removed": spread.masked_fill(ids != 5, -torch.inf),
-        "huge logits": 1e4 * spread,
-        "negative logits": spread - 100,
-    }
-
-
-@dataclass(frozen=True, eq=False)
-class Batch:
-    """What a sampler sees at each of some steps: rows by number, and the tokens they turn into."""
-
-    rows: Tensor = field(default_factory=lambda: torch.arange(_ROWS))
-    names: Tensor = field(default_factory=lambda: torch.arange(VOCAB))
-    key: int = 1
-
-    def steps(self, sampler: Any) -> tuple[list[SamplerStep], list[Tensor]]:
-        """The steps, sharing one state, and the token each row takes at each. `names` says what id
-        every token goes by."""
-        state = _init_state(sampler, len(self.rows))
-        lengths = torch.tensor([6, 4, 2, 1])[self.rows]
-        history = self.names[some_tokens(_ROWS, 6 + _STEPS, purpose="history")[self.rows]]
-        rows = self.rows.numpy().astype(np.int64)
-        made = [
-            SamplerStep(history, lengths + at, state, self.key, rows, draw=1)
-            for at in range(_STEPS)
-        ]
-        taken = [history.gather(1, (lengths + at)[:, None])[:, 0] for at in range(_STEPS)]
-        return made, taken
-
-
-def _init_state(sampler: Any, batch: int) -> State:
-    state: State = sampler.init_state(batch, CPU) if hasattr(sampler, "init_state") else {}
-    return state
-
-
-def _run(sampler: Any, logits: Tensor, batch: Batch | None = None) -> list[Tensor]:
-    """Its output at each step, over rows [B, V] of logits."""
-    return _play(sampler, logits, *(batch or Batch()).steps(sampler))
-
-
-def _play(
-    sampler: Any, logits: Tensor, steps: list[SamplerStep], taken: list[Tensor]
-) -> list[Tensor]:
-    outputs = []
-    for step, tokens in zip(steps, taken, strict=True):
-        outputs.append(sampler(logits.clone(), step))
-        if hasattr(sampler, "accept"):
-            sampler.accept(tokens, step)
-    return outputs
-
-
-def gap(a: Tensor, b: Tensor) -> float:
-    """The largest difference between logits; infinite where another token is removed."""
-    if a.shape != b.shape or not torch.equal(a.isneginf(), b.isneginf()):
-        return float("inf")
-    kept = ~b.isneginf()
-    scale = b[kept].abs().max().clamp(min=1)
-    return float((a[kept] - b[kept]).abs().max() / scale)
-
-
-def trace(scene: Scene) -> Mapping[str, Tensor]:
-    """What a sampler makes of every kind of logits, removed tokens being a large number."""
-    return {
-        f"{name}, step {index}": output.nan_to_num(neginf=-1e6)
-        for name, logits in _logits().items()
-        for index, output in enumerate(_run(scene.build_component(), logits))
-    }
-
 
 @scene_check("sampler")
 def valid_distribution(scene: Scene) -> Finding:
     """Its logits have the shape and type of those it was given, without NaN or +∞."""
-    for name, logits in _logits().items():
-        for output in _run(scene.build_component(), logits):
+    for name, logits in all_logits().items():
+        for output in run(scene.build_component(), logits):
             if not isinstance(output, Tensor) or output.shape != logits.shape:
                 return Finding(fault=f"{name}: the output must be a tensor {list(logits.shape)}")
             if output.dtype != torch.float32:
@@ -131,8 +42,8 @@ def valid_distribution(scene: Scene) -> Finding:
 @scene_check("sampler")
 def keeps_something(scene: Scene) -> Finding:
     """At least one token stays in every row."""
-    for name, logits in _logits().items():
-        for output in _run(scene.build_component(), logits):
+    for name, logits in all_logits().items():
+        for output in run(scene.build_component(), logits):
             if not bool(output.isfinite().any(-1).all()):
                 return Finding(fault=f"{name}: a row has no token left")
     return PASSED
@@ -141,8 +52,8 @@ def keeps_something(scene: Scene) -> Finding:
 @scene_check("sampler")
 def support(scene: Scene) -> Finding:
     """A token that was removed stays removed."""
-    for name, logits in _logits().items():
-        for output in _run(scene.build_component(), logits):
+    for name, logits in all_logits().items():
+        for output in run(scene.build_component(), logits):
             if bool((logits.isneginf() & ~output.isneginf()).any()):
                 return Finding(fault=f"{name}: a token that was removed is back")
     return PASSED
@@ -152,7 +63,7 @@ def support(scene: Scene) -> Finding:
 def purity(scene: Scene) -> Finding:
     """It leaves its input as it was, and asked twice at one step it answers alike. Tolerance 0."""
     worst = Worst(0.0)
-    for name, logits in _logits().items():
+    for name, logits in all_logits().items():
         sampler, given = scene.build_component(), logits.clone()
         step = Batch().steps(sampler)[0][0]
         history = step.history.clone()
@@ -167,13 +78,13 @@ def purity(scene: Scene) -> Finding:
 def seed(scene: Scene) -> Finding:
     """What it draws follows the sampling seed and nothing else: step.uniform is the only source."""
     sampler = scene.build_component()
-    logits = _logits()["spread logits"]
+    logits = all_logits()["spread logits"]
     runs: list[list[Tensor]] = []
     for state in (0, 1):
         steps, taken = Batch().steps(sampler)
         with global_generators(state), random_draws() as drawn:
             before = generator_states()
-            runs.append(_play(sampler, logits, steps, taken))
+            runs.append(play(sampler, logits, steps, taken))
             if drawn or generator_states() != before:
                 return Finding(
                     fault="it draws from a generator of its own or a global one; step.uniform(n) "
@@ -183,8 +94,8 @@ def seed(scene: Scene) -> Finding:
     for one, other in zip(*runs, strict=True):
         worst.add(gap(one, other), "a second run with the same seed")
     if not worst.fault and _asks_for_uniforms(sampler, logits):
-        other = [step for key in range(2, 8) for step in _run(sampler, logits, Batch(key=key))]
-        if all(torch.equal(step, runs[0][at % _STEPS]) for at, step in enumerate(other)):
+        other = [step for key in range(2, 8) for step in run(sampler, logits, Batch(key=key))]
+        if all(torch.equal(step, runs[0][at % STEPS]) for at, step in enumerate(other)):
             return Finding(fault="it draws uniforms, and another seed changes nothing")
     return worst.finding()
 
@@ -205,14 +116,31 @@ def _asks_for_uniforms(sampler: Any, logits: Tensor) -> bool:
 @scene_check("sampler")
 def batch_independence(scene: Scene) -> Finding:
     """A row gets what it gets alone, whoever else is in the batch."""
-    worst = Worst(TOLERANCE)
+    worst = Worst(ROUNDING)
     sampler = scene.build_component()
-    for name, logits in _logits().items():
-        together = _run(sampler, logits)
-        for row in range(_ROWS):
-            alone = _run(sampler, logits[row : row + 1], Batch(rows=torch.tensor([row])))
+    for name, logits in all_logits().items():
+        together = run(sampler, logits)
+        for row in range(ROWS):
+            alone = run(sampler, logits[row : row + 1], Batch(rows=torch.tensor([row])))
             for one, other in zip(together, alone, strict=True):
                 worst.add(gap(one[row : row + 1], other), f"{name}: a row alone")
+    return worst.finding()
+
+
+@scene_check("sampler")
+def history_bounds(scene: Scene) -> Finding:
+    """Of a row's history it reads the tokens within its length: what stands behind is anything."""
+    worst = Worst(0.0)
+    for name, logits in all_logits().items():
+        runs = []
+        for shift in (0, 1):
+            sampler = scene.build_component()
+            for step in Batch().steps(sampler)[0]:
+                behind = torch.arange(step.history.shape[1]) >= step.lengths[:, None]
+                other = torch.where(behind, (step.history + shift) % VOCAB, step.history)
+                runs.append(sampler(logits.clone(), replace(step, history=other)))
+        for one, other in zip(runs[:STEPS], runs[STEPS:], strict=True):
+            worst.add(gap(other, one), f"{name}: other tokens behind the history")
     return worst.finding()
 
 
@@ -220,18 +148,18 @@ def batch_independence(scene: Scene) -> Finding:
 def permutation(scene: Scene) -> Finding:
     """Ids are names: tokens renamed all through come out renamed. Logits are distinct here."""
     sampler = scene.build_component()
-    worst = Worst(TOLERANCE)
+    worst = Worst(ROUNDING)
     order = torch.tensor([(7 * index + 3) % VOCAB for index in range(VOCAB)])
     names = torch.empty_like(order)
     names[order] = torch.arange(VOCAB)
-    for name, logits in _logits().items():
+    for name, logits in all_logits().items():
         if name == "equal logits":
             continue
         if _asks_for_uniforms(sampler, logits):
             raise NotApplicable("draws, so equally likely names needn't draw alike")
         plain, renamed = (
-            _run(sampler, logits),
-            _run(sampler, logits[:, order], Batch(names=names)),
+            run(sampler, logits),
+            run(sampler, logits[:, order], Batch(names=names)),
         )
         for one, other in zip(plain, renamed, strict=True):
             worst.add(gap(other, one[:, order]), f"{name}: tokens renamed")
@@ -244,13 +172,13 @@ def sampler_state(scene: Scene) -> Finding:
     sampler = scene.build_component()
     if not hasattr(sampler, "init_state"):
         raise NotApplicable("has no memory")
-    logits, picked = _logits()["spread logits"], torch.tensor([2, 0, 0, 3])
+    logits, picked = all_logits()["spread logits"], torch.tensor([2, 0, 0, 3])
     steps, taken = Batch().steps(sampler)
     for step, tokens in zip(steps[:-1], taken, strict=False):
         sampler(logits, step)
         if hasattr(sampler, "accept"):
             sampler.accept(tokens, step)
-    fault = malformed(steps[0].state, _ROWS)
+    fault = malformed(steps[0].state, ROWS)
     if fault:
         return Finding(fault)
     last = steps[-1]
@@ -262,7 +190,7 @@ def sampler_state(scene: Scene) -> Finding:
         state=reorder(last.state, picked),
         rows=last.rows[picked.numpy()],
     )
-    worst = Worst(TOLERANCE)
+    worst = Worst(ROUNDING)
     worst.add(gap(sampler(logits[picked], moved), expected), "rows picked from its memory")
     return worst.finding()
 
@@ -272,7 +200,7 @@ def _greedy(logits: Tensor, output: Tensor) -> bool:
 
 
 def _unchanged(logits: Tensor, output: Tensor) -> bool:
-    return gap(output.log_softmax(-1), logits.log_softmax(-1)) <= TOLERANCE
+    return gap(output.log_softmax(-1), logits.log_softmax(-1)) <= ROUNDING
 
 
 # What options of these usual names do at the ends of their range. Some `p` keep all at 1 and some
@@ -317,5 +245,5 @@ def _at_end(
     except ConfigError:
         return None
     sampler = Scene("sampler", "", plan).build_component()
-    logits = _logits()["spread logits"]
-    return all(holds(logits, output) for output in _run(sampler, logits))
+    logits = all_logits()["spread logits"]
+    return all(holds(logits, output) for output in run(sampler, logits))

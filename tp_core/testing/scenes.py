@@ -6,17 +6,14 @@ with a partner attention that offers every site, with and without a window.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from tp_core.component import SITES
 from tp_core.config.files import Source
@@ -24,18 +21,12 @@ from tp_core.config.plan import Plan, make_plan
 from tp_core.config.resolve import Chosen
 from tp_core.errors import ConfigError
 from tp_core.interfaces.build import Builder
-from tp_core.interfaces.sequence import SequenceInfo
 from tp_core.model import Decoder
 from tp_core.options import Dims
 from tp_core.plugins import Catalogue
-from tp_core.streams import stream_key
+from tp_core.testing.inputs import SIZES, VOCAB, noise, plain, some_tokens
 from tp_core.testing.partners import partner
-
-# Small enough to be quick; even, and with several heads, so that most sizes divide.
-SIZES = {"d_model": 32, "n_layers": 2, "n_heads": 4, "max_seq_len": 24}
-VOCAB = 29
-LENGTH = 10  # tokens in most rows
-CPU = torch.device("cpu")
+from tp_core.testing.passes import seeded, training
 
 MODEL_KINDS = ("positional_encoding", "attention", "norm", "mlp", "block")
 SEQUENCE_KINDS = ("positional_encoding", "attention", "block")  # see more than one position
@@ -164,11 +155,12 @@ def plan_of(catalogue: Catalogue, **chosen: Any) -> Plan:
     return make_plan(Source(data, Path("conformance"), lambda key: None), (), catalogue)
 
 
-def refusal(error: ConfigError) -> str:
-    """What a plan was refused for, in one line, with the sizes it was refused at."""
-    problems = "; ".join(problem.message for problem in error.problems)
-    sizes = ", ".join(f"{name} = {size}" for name, size in SIZES.items())
-    return f"refused at the kit's sizes ({sizes}): {problems}"
+def modes(scene: Scene) -> Iterator[str]:
+    """The scene's model in evaluation mode, then in training mode unless that draws numbers."""
+    yield "in evaluation"
+    if not scene.stochastic:
+        with training(scene.model):
+            yield "in training"
 
 
 def move(module: nn.Module) -> None:
@@ -184,147 +176,13 @@ def move(module: nn.Module) -> None:
             parameter.add_(scale * noise(name, *parameter.shape))
 
 
-def noise(purpose: str, *shape: int) -> Tensor:
-    """Standard normal numbers that depend on their purpose alone."""
-    generator = torch.Generator().manual_seed(stream_key(0, "conformance", purpose))
-    return torch.randn(shape, generator=generator)
-
-
-def some_tokens(batch: int, length: int = LENGTH, purpose: str = "") -> Tensor:
-    """Token ids [batch, length] that depend on their purpose alone."""
-    generator = torch.Generator().manual_seed(stream_key(0, "tokens", purpose))
-    return torch.randint(VOCAB, (batch, length), generator=generator)
-
-
-def plain(batch: int, length: int = LENGTH) -> SequenceInfo:
-    """One whole document per row."""
-    return SequenceInfo.of_rows(torch.full((batch,), length), length)
-
-
-def masked(batch: int, length: int = LENGTH) -> SequenceInfo:
-    """The same, without the promise that makes it plain: attention goes by its mask."""
-    return SequenceInfo.of_positions(plain(batch, length).positions)
-
-
-PATHS = {"plain": plain, "masked": masked}
-
-
-def modes(scene: Scene) -> Iterator[str]:
-    """The scene's model in evaluation mode, then in training mode unless that draws numbers."""
-    yield "in evaluation"
-    if not scene.stochastic:
-        with training(scene.model):
-            yield "in training"
-
-
-def left_padded(lengths: Tensor, width: int) -> Tensor:
-    """Positions [B, width] of rows of these lengths, pads first."""
-    return (torch.arange(width) - (width - lengths)[:, None]).clamp(min=-1)
-
-
-def seeded(seed: int, model: Decoder, tokens: Tensor, seq: SequenceInfo) -> tuple[Tensor, Any]:
-    """A forward pass whose dropout draws from `seed`, and leaves no trace."""
-    with drawing_from(seed):
-        result: tuple[Tensor, Any] = model(tokens, seq)
-    return result
-
-
-@contextmanager
-def drawing_from(seed: int) -> Iterator[None]:
-    """Torch's global generator (the CPU's alone) seeded, and put back afterwards."""
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
-        yield
-
-
-@contextmanager
-def training(module: nn.Module) -> Iterator[None]:
-    """The module in training mode."""
-    module.train()
-    try:
-        yield
-    finally:
-        module.eval()
-
-
-def stream(
-    model: Decoder,
-    tokens: Tensor,
-    positions: Tensor,
-    chunks: list[int],
-    documents: Tensor | None = None,
-) -> Tensor:
-    """Logits [B, T, V] of tokens read chunk by chunk through a state with no room to spare."""
-    state = model.init_state(len(tokens), capacity(positions), CPU, torch.float32)
-    outputs, start = [], 0
-    for size in chunks:
-        here = slice(start, start + size)
-        seq = SequenceInfo.of_positions(
-            positions[:, here], None if documents is None else documents[:, here]
-        )
-        logits, after = model(tokens[:, here], seq, state)
-        assert after is not None
-        state = after
-        outputs.append(logits)
-        start += size
-    return torch.cat(outputs, 1)
-
-
-def rows_alone(model: Decoder, tokens: Tensor, positions: Tensor) -> Tensor:
-    """Logits of every token, its row without pads and on its own: [tokens, V]."""
-    rows = [row[at >= 0][None] for row, at in zip(tokens, positions, strict=True)]
-    return torch.cat([model(row, plain(1, row.shape[1]))[0][0] for row in rows])
-
-
-def rows_gathered(model: Decoder, rows: list[Tensor]) -> Tensor:
-    """Logits of every token of some rows, read in one batch with pads after them: [tokens, V]."""
-    lengths = torch.tensor([len(row) for row in rows])
-    seq = SequenceInfo.of_rows(lengths, int(lengths.max()))
-    tokens = torch.zeros_like(seq.positions)
-    tokens[seq.valid] = torch.cat(rows)
-    logits: Tensor = model(tokens, seq)[0][seq.valid]
-    return logits
-
-
-def capacity(positions: Tensor) -> int:
-    """The most tokens any row has: pads and idle steps take no room."""
-    return int((positions >= 0).sum(1).max())
-
-
-def difference(a: Tensor, b: Tensor) -> float:
-    """The largest deviation between two tensors, relative to the root mean square of the second."""
-    if a.shape != b.shape:
-        return float("inf")
-    if not a.numel():
-        return 0.0
-    a, b = a.detach().double(), b.detach().double()
-    scale = b.square().mean().sqrt().clamp(min=1e-12)
-    return float((a - b).abs().max() / scale)
+def refusal(error: ConfigError) -> str:
+    """What a plan was refused for, in one line, with the sizes it was refused at."""
+    problems = "; ".join(problem.message for problem in error.problems)
+    sizes = ", ".join(f"{name} = {size}" for name, size in SIZES.items())
+    return f"refused at the kit's sizes ({sizes}): {problems}"
 
 
 def as_written(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """A component as a config writes it."""
     return {"name": name, **options}
-
-
-def generator_states() -> tuple[bytes, bytes, int]:
-    numpy_state = np.random.get_state(legacy=False)
-    return (
-        torch.get_rng_state().numpy().tobytes(),
-        repr(numpy_state).encode(),
-        hash(random.getstate()),
-    )
-
-
-@contextmanager
-def global_generators(seed: int) -> Iterator[None]:
-    """Torch's, NumPy's and Python's global generators seeded, and put back afterwards."""
-    numpy_state, python_state = np.random.get_state(), random.getstate()
-    with drawing_from(seed):
-        np.random.seed(seed)
-        random.seed(seed)
-        try:
-            yield
-        finally:
-            np.random.set_state(numpy_state)
-            random.setstate(python_state)

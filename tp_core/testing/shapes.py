@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -10,21 +11,12 @@ from torch import Tensor
 from tp_core.interfaces.positions import Positions
 from tp_core.interfaces.sequence import SequenceInfo
 from tp_core.model import Decoder
+from tp_core.testing.generators import drawing_from
+from tp_core.testing.inputs import CPU, LENGTH, SIZES, VOCAB, left_padded, noise, plain, some_tokens
+from tp_core.testing.passes import training
 from tp_core.testing.registry import scene_check
 from tp_core.testing.results import PASSED, Finding
-from tp_core.testing.scenes import (
-    CPU,
-    MODEL_KINDS,
-    SIZES,
-    VOCAB,
-    Scene,
-    drawing_from,
-    left_padded,
-    noise,
-    plain,
-    some_tokens,
-    training,
-)
+from tp_core.testing.scenes import MODEL_KINDS, Scene
 
 _LAYOUTS = ((3, 5), (1, 1), (2, SIZES["max_seq_len"]))  # rows and tokens, up to the longest row
 
@@ -85,6 +77,36 @@ def _encoding_faults(encoding: Any, x: Tensor) -> list[str]:
         scored = sites.score(t, logits, features, features, mask)
         faults.append(_unlike(scored, logits.shape, "score()"))
     return faults
+
+
+@scene_check(*MODEL_KINDS, first_only=True)
+def inputs_kept(scene: Scene) -> Finding:
+    """It doesn't write into what it is given: others, the residual sum first, still need it."""
+    made = scene.build_component()
+    x, seq = noise("inputs", 2, LENGTH, SIZES["d_model"]), plain(2)
+    positions = seq.positions.clone()
+    heads = x.unflatten(-1, (SIZES["n_heads"], -1)).transpose(1, 2)
+    calls: dict[str, Callable[[Tensor], object]] = {
+        "norm": lambda given: made(given),
+        "mlp": lambda given: made(given, seq),
+        "attention": lambda given: made(given, seq, None),
+        "block": lambda given: made(given, seq, None),
+    }
+    if scene.kind == "positional_encoding":
+        sites = Positions(made)
+        calls = {"rotate": lambda given: sites.rotate(given, seq.positions, "q")}
+        if hasattr(made, "embed"):
+            calls["embed"] = lambda given: made.embed(given, seq)
+    else:
+        calls = {scene.kind: calls[scene.kind]}
+    with torch.no_grad():
+        for name, call in calls.items():
+            given = (heads if name == "rotate" else x).clone()
+            before = given.clone()
+            call(given)
+            if not torch.equal(given, before) or not torch.equal(seq.positions, positions):
+                return Finding(fault=f"{name}: it writes into the tensors it is given")
+    return PASSED
 
 
 def _unlike(value: object, shape: tuple[int, ...], what: str) -> str:

@@ -9,9 +9,10 @@ from torch import Tensor
 
 from tp_core.interfaces.sequence import SequenceInfo
 from tp_core.interfaces.state import State, size_in_bytes
+from tp_core.testing.inputs import CPU, PATHS, SIZES, noise
 from tp_core.testing.registry import scene_check
 from tp_core.testing.results import Finding, NotApplicable, Worst
-from tp_core.testing.scenes import CPU, PATHS, SIZES, Scene, noise
+from tp_core.testing.scenes import Scene
 from tp_core.testing.subjects import Subject
 
 

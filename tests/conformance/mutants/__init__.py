@@ -86,6 +86,7 @@ def tp_norms() -> list[Component]:
         _one("dead_parameter", "norms:DeadParameter"),
         _one("loose_tensor", "norms:LooseTensor"),
         _one("loose_parameter", "norms:LooseParameter"),
+        _one("in_place", "norms:InPlace"),
         _one("uncopied", "norms:Uncopied"),
         _one("scaled", "norms:Scaled", ScaledOptions),
         _one("unused_option", "norms:Ignores", ScaledOptions),
@@ -131,6 +132,7 @@ def tp_samplers() -> list[Component]:
         _one("global_generator", "samplers:GlobalGenerator"),
         _one("fixed_numbers", "samplers:FixedNumbers"),
         _one("memory_batch_last", "samplers:MemoryBatchLast"),
+        _one("reads_onward", "samplers:ReadsOnward"),
         _one("cuts_at_one", "samplers:CutsAtOne", TopPOptions),
     ]
 

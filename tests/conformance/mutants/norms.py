@@ -80,3 +80,12 @@ class Scaled(PlainNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x) * self.strength
+
+
+class InPlace(PlainNorm):
+    """Saves a tensor, and spoils the residual stream, where no gradient is there to complain."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if torch.is_grad_enabled():
+            return super().forward(x)
+        return x.mul_(torch.rsqrt(x.square().mean(-1, keepdim=True) + 1e-6)).mul_(self.gain)

@@ -109,3 +109,10 @@ class CutsAtOne(Sampler):
         removed = values.softmax(-1).cumsum(-1) >= self.options.p
         removed[:, 0] = False
         return logits.masked_fill(torch.zeros_like(removed).scatter(1, order, removed), -torch.inf)
+
+
+class ReadsOnward(Sampler):
+    """Penalises every token in the history, whatever its length."""
+
+    def __call__(self, logits: Tensor, step: SamplerStep) -> Tensor:
+        return logits.scatter_add(1, step.history, -torch.ones_like(step.history).float())

@@ -34,7 +34,7 @@ class Net(Faulty):
             nn.Linear(ctx.dim, "wide")  # HERE constructor
         self.linear = ctx.linear(ctx.dim, ctx.dim, residual=True)
 
-    def forward(self, x):  # HERE shape # HERE broadcast # HERE dtype # HERE nan # HERE late_nan # HERE nothing
+    def forward(self, x):  # HERE returns
         y = self.linear(x)
         match self.how:
             case "forward":
@@ -68,12 +68,12 @@ class Mix(Faulty):
         self.positions = ctx.positions()
         self.heads = ctx.n_heads
 
-    def init_state(self, batch):  # HERE flat_state
+    def init_state(self, batch):  # HERE state_made
         if self.how == "flat_state":
             return {"steps": torch.zeros(())}
         return {"steps": torch.zeros(batch)}
 
-    def forward(self, x, seq, state):  # HERE no_tuple # HERE lost_state
+    def forward(self, x, seq, state):  # HERE state_returns
         if self.how == "step" and state is not None:
             raise LookupError("no such step")  # HERE step
         index = seq.positions

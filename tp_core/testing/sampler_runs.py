@@ -1,0 +1,96 @@
+"""Samplers at work: logits of many kinds, batches of rows over some steps, and how runs compare."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tp_core.interfaces.sampling import SamplerStep
+from tp_core.interfaces.state import State
+from tp_core.testing.inputs import CPU, VOCAB, noise, some_tokens
+from tp_core.testing.scenes import Scene
+
+ROWS = 4
+STEPS = 3
+
+
+def all_logits() -> dict[str, Tensor]:
+    """Logits fp32 [ROWS, VOCAB] of every kind a chain may meet, by what they are."""
+    spread = 2 * noise("logits", ROWS, VOCAB)
+    ids = torch.arange(VOCAB)
+    return {
+        "spread logits": spread,
+        "equal logits": torch.zeros(ROWS, VOCAB),
+        "one likely token": spread + 50 * (ids == 3),
+        "half of the tokens removed": spread.masked_fill(ids % 2 == 0, -torch.inf),
+        "all tokens but one removed": spread.masked_fill(ids != 5, -torch.inf),
+        "huge logits": 1e4 * spread,
+        "negative logits": spread - 100,
+    }
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """What a sampler sees at each of some steps: rows by number, and the tokens they turn into."""
+
+    rows: Tensor = field(default_factory=lambda: torch.arange(ROWS))
+    names: Tensor = field(default_factory=lambda: torch.arange(VOCAB))
+    key: int = 1
+
+    def steps(self, sampler: Any) -> tuple[list[SamplerStep], list[Tensor]]:
+        """The steps, sharing one state, and the token each row takes at each. `names` says what id
+        every token goes by."""
+        state = _init_state(sampler, len(self.rows))
+        lengths = torch.tensor([6, 4, 2, 1])[self.rows]
+        history = self.names[some_tokens(ROWS, 6 + STEPS, purpose="history")[self.rows]]
+        rows = self.rows.numpy().astype(np.int64)
+        made = [
+            SamplerStep(history, lengths + at, state, self.key, rows, draw=1) for at in range(STEPS)
+        ]
+        taken = [history.gather(1, (lengths + at)[:, None])[:, 0] for at in range(STEPS)]
+        return made, taken
+
+
+def _init_state(sampler: Any, batch: int) -> State:
+    state: State = sampler.init_state(batch, CPU) if hasattr(sampler, "init_state") else {}
+    return state
+
+
+def run(sampler: Any, logits: Tensor, batch: Batch | None = None) -> list[Tensor]:
+    """Its output at each step, over rows [B, V] of logits."""
+    return play(sampler, logits, *(batch or Batch()).steps(sampler))
+
+
+def play(
+    sampler: Any, logits: Tensor, steps: list[SamplerStep], taken: list[Tensor]
+) -> list[Tensor]:
+    """The same at given steps, the sampler being told the token each row took."""
+    outputs = []
+    for step, tokens in zip(steps, taken, strict=True):
+        outputs.append(sampler(logits.clone(), step))
+        if hasattr(sampler, "accept"):
+            sampler.accept(tokens, step)
+    return outputs
+
+
+def gap(a: Tensor, b: Tensor) -> float:
+    """The largest difference between logits; infinite where another token is removed."""
+    if a.shape != b.shape or not torch.equal(a.isneginf(), b.isneginf()):
+        return float("inf")
+    kept = ~b.isneginf()
+    scale = b[kept].abs().max().clamp(min=1)
+    return float((a[kept] - b[kept]).abs().max() / scale)
+
+
+def trace(scene: Scene) -> Mapping[str, Tensor]:
+    """What a sampler makes of every kind of logits, removed tokens being a large number."""
+    return {
+        f"{name}, step {index}": output.nan_to_num(neginf=-1e6)
+        for name, logits in all_logits().items()
+        for index, output in enumerate(run(scene.build_component(), logits))
+    }
