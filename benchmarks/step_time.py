@@ -22,6 +22,8 @@ from torch import Tensor, nn
 
 from tp_core.config.plan import load_plan
 from tp_core.data.batches import pad
+from tp_core.runs import claim_run
+from tp_core.training.bench import make_bench
 from tp_core.training.loop import Trainer
 from tp_core.training.session import start
 
@@ -123,7 +125,7 @@ def main() -> None:
     data = f"data.path={ROOT / 'phrases.txt'}"
     plan = load_plan(ROOT / "configs" / "default.toml", [data, "train.device=cpu"])
     with tempfile.TemporaryDirectory() as directory:
-        session = start(plan, Path(directory), "benchmark")
+        session = start(make_bench(plan), claim_run(Path(directory), "benchmark"))
         trainer = Trainer(session)
         trainer.bench.model.train()
         by_hand = hand_written_step(trainer)

@@ -162,7 +162,7 @@ def test_a_failure_says_what_where_and_how_much(catalogue: Catalogue) -> None:
     assert found.status == "failed"
     assert found.measured is not None
     assert found.measured > 0.1
-    for words in ("encoding at no site", "chunks of [1,", "tolerance 5e-05"):
+    for words in ("encoding at no site", "chunks of [1,", "tolerance 0.0001"):
         assert words in found.message
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from tiny_runs import make_plan, phrases
-from torch import Tensor
+from torch import Tensor, nn
 
 from tp_core.cli.generate import with_samplers
 from tp_core.config.plan import Plan
@@ -199,10 +199,16 @@ def test_tokens_are_told_as_they_come(plan: Plan, model: Decoder, tokenizer: Tok
     assert [tuple(tokens) for tokens in told.values()] == [c.tokens for c in found]
 
 
-def test_the_models_mode_is_as_before(plan: Plan, tokenizer: Tokenizer) -> None:
-    model = decoder(plan, tokenizer).train()
-    draw(plan, model, tokenizer, [[]], max_new_tokens=2)
-    assert model.training
+def test_a_model_in_training_drops_nothing_here(
+    plan: Plan, model: Decoder, tokenizer: Tokenizer
+) -> None:
+    other = decoder(plan, tokenizer).train()
+    for module in other.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.5
+    prompts = prompts_of(tokenizer)
+    assert draw(plan, other, tokenizer, prompts) == draw(plan, model, tokenizer, prompts)
+    assert other.training
 
 
 def test_logits_that_are_not_finite(plan: Plan, tokenizer: Tokenizer) -> None:
@@ -213,13 +219,28 @@ def test_logits_that_are_not_finite(plan: Plan, tokenizer: Tokenizer) -> None:
         draw(plan, model, tokenizer, [[]])
 
 
-def test_in_bf16(plan: Plan, model: Decoder, tokenizer: Tokenizer) -> None:
+def test_in_bf16(
+    plan: Plan, model: Decoder, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The model runs in autocast, the samplers don't."""
+
     def autocast() -> Any:
         return torch.autocast("cpu", dtype=torch.bfloat16)
 
+    seen: list[tuple[str, bool]] = []
+
+    def noting(name: str, call: Any) -> Any:
+        def noted(*args: Any) -> Any:
+            seen.append((name, torch.is_autocast_enabled("cpu")))
+            return call(*args)
+
+        return noted
+
+    monkeypatch.setattr(model, "forward", noting("model", model.forward))
+    monkeypatch.setattr(SamplerChain, "draw", noting("draw", SamplerChain.draw))
     found = draw(plan, model, tokenizer, prompts_of(tokenizer), autocast=autocast)
-    again = draw(plan, model, tokenizer, prompts_of(tokenizer)[:3], autocast=autocast)
-    assert found[:3] == again
+    assert set(seen) == {("model", True), ("draw", False)}
+    assert draw(plan, model, tokenizer, prompts_of(tokenizer)[:3], autocast=autocast) == found[:3]
 
 
 def test_draws_follow_the_distribution(plan: Plan, model: Decoder, tokenizer: Tokenizer) -> None:

@@ -138,6 +138,8 @@ def test_of_equally_likely_tokens_the_lowest_ids_stay(draw: Any) -> None:
     assert set(draw([{"name": "top_k", "k": 2}], logits)) == {2, 5}
     assert set(draw([{"name": "top_p", "p": 0.5}], logits)) == {2, 5, 6}  # of .2465 each
     assert set(draw([{"name": "temperature", "temperature": 0}], logits)) == {2}
+    logits = torch.where(logits < 0, -torch.inf, 0.0)
+    assert set(draw([{"name": "top_p", "p": 0.5}], logits)) == {2, 5}  # exactly one half
     assert set(draw(["greedy"], logits)) == {2}
 
 
@@ -151,6 +153,15 @@ def test_the_order_of_the_chain_matters(draw: Any) -> None:
     hot = {"name": "temperature", "temperature": 5.0}
     logits = rows(ties=False)
     assert not np.array_equal(draw([hot, P6], logits), draw([P6, hot], logits))
+
+
+def test_the_ends_of_the_interval(draw: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    logits = torch.full((2, V), -torch.inf)
+    logits[:, 4:7] = torch.tensor([0.1, 0.2, 0.3])
+    for uniform, token in ((0.0, 4), (1 - 2**-53, 6)):
+        value = np.full((2, 1), uniform)
+        monkeypatch.setattr("tp_core.sampling.counter_uniform", lambda *_, value=value: value)
+        assert set(draw([], logits)) == {token}
 
 
 def test_a_draw_never_lands_on_what_was_removed(draw: Any) -> None:

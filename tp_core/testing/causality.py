@@ -61,7 +61,7 @@ def causality_change(scene: Scene) -> Finding:
     changed = torch.where(kept, tokens, (tokens + ends) % VOCAB)
     short, half = _CUTS[1] + 1, LONG // 2
     long = some_tokens(1, LONG)
-    long_changed = torch.cat([long[:, :half], (long[:, half:] + 1) % VOCAB], 1)
+    long_rows = (long, torch.cat([long[:, :half], (long[:, half:] + 1) % VOCAB], 1))
     with torch.no_grad():
         for mode in modes(scene):
             for path, sequence in PATHS.items():
@@ -71,8 +71,7 @@ def causality_change(scene: Scene) -> Finding:
                 worst.add(difference(after[kept], before[kept]), f"{where} change")
                 cut_off = scene.model(tokens[:, :short], sequence(rows, short))[0]
                 worst.add(difference(cut_off, before[:, :short]), f"{where} are cut off")
-                pair = [scene.model(row, sequence(1, LONG))[0] for row in (long, long_changed)]
-                worst.add(
-                    difference(pair[1][:, :half], pair[0][:, :half]), f"{where} change far on"
-                )
+                before, after = (scene.model(row, sequence(1, LONG))[0] for row in long_rows)
+                change = difference(after[:, :half], before[:, :half])
+                worst.add(change, f"{where} of a long row change")
     return worst.finding()

@@ -85,7 +85,7 @@ def inputs_kept(scene: Scene) -> Finding:
     made = scene.build_component()
     x, seq = noise("inputs", 2, LENGTH, SIZES["d_model"]), plain(2)
     positions = seq.positions.clone()
-    heads = x.unflatten(-1, (SIZES["n_heads"], -1)).transpose(1, 2)
+    heads = noise("heads", 2, SIZES["n_heads"], LENGTH, SIZES["d_model"] // SIZES["n_heads"])
     calls: dict[str, Callable[[Tensor], object]] = {
         "norm": lambda given: made(given),
         "mlp": lambda given: made(given, seq),
