@@ -71,7 +71,7 @@ def load_run(run: RunDir, checkpoint: Checkpoint = "best_val") -> LoadedRun:
     path = run.last_path if checkpoint == "last" else run.best_val_path
     if not path.exists():
         others = [p.stem for p in (run.best_val_path, run.last_path) if p.exists()]
-        hint = f"it has: {', '.join(others)}" if others else "it has none yet"
+        hint = f"it has: {', '.join(others)}" if others else "it has none"
         raise TpError(f"run '{run.id}' has no checkpoint '{checkpoint}'; {hint}")
     plan = open_plan(run)
     payload = load_checkpoint(path)
@@ -97,4 +97,6 @@ def doesnt_fit(what: str, error: Exception) -> TpError:
     # The first line of torch's own says only that there is an error.
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     detail = lines[1] if len(lines) > 1 else "".join(lines)
-    return TpError(f"{what} doesn't fit the components as installed now: {detail}")
+    return TpError(
+        f"{what} fits neither config.json as it is now nor the components as installed: {detail}"
+    )

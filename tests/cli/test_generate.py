@@ -118,7 +118,19 @@ def test_bytes_that_form_a_character_come_as_one(
 
     monkeypatch.setattr("tp_core.generation.generate", spell)
     generate("--prompt", "a", "--stream")
-    assert [text for text in printed if text] == ["a", "猫", "🦊", "\ufffd"]
+    assert [text for text in printed if text] == ["a", "猫", "🦊", "\ufffd\n"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("option", ["--stream", "--json", "--seed=1"])
+def test_a_full_disk_is_said(
+    option: str, generate: Generate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Path("/dev/full").open("w") as full:
+        monkeypatch.setattr("sys.stdout", full)
+        done = generate("--unconditional", option)
+    assert done.code == 1
+    assert done.err.startswith("Error: cannot write to stdout: No space left")
 
 
 def test_greedy_whatever_the_seed(generate: Generate) -> None:
@@ -210,7 +222,7 @@ def test_no_such_checkpoint(generate: Generate, spoilt: Path) -> None:
     assert "no checkpoint 'best_val'; it has: last" in done.err
     assert generate("--unconditional", "--checkpoint", "last", where=spoilt.parent).code == 0
     (spoilt / "checkpoints" / "last.pt").unlink()
-    assert "it has none yet" in generate("--unconditional", where=spoilt.parent).err
+    assert "it has none" in generate("--unconditional", where=spoilt.parent).err
 
 
 def test_a_damaged_checkpoint(generate: Generate, spoilt: Path) -> None:

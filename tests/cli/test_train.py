@@ -13,15 +13,16 @@ from cli_runner import Done, Run
 from tiny_runs import phrases, write_config
 
 Train = Callable[..., Done]
+FAULTY = Path(__file__).parents[1] / "training" / "distributions" / "tp-faulty"
 
 
 @pytest.fixture
 def tp_train(tp: Run, tmp_path: Path) -> Train:
     """`tp train` on a tiny config, with these changes and these arguments."""
 
-    def run(*args: str, changes: dict[str, Any] | None = None) -> Done:
+    def run(*args: str, changes: dict[str, Any] | None = None, **more: Any) -> Done:
         config = write_config(tmp_path, changes)
-        return tp("train", "--config", config, "--runs-dir", tmp_path / "runs", *args)
+        return tp("train", "--config", config, "--runs-dir", tmp_path / "runs", *args, **more)
 
     return run
 
@@ -87,6 +88,31 @@ def test_dry_run(tp_train: Train, tmp_path: Path) -> None:
     assert f"{summary['parameters']:,} (" in done.out
     assert "tokens per step" in done.out
     assert "memory" in done.out
+
+
+def test_a_dry_run_of_what_needs_real_numbers_to_be_built(
+    tp: Run, tp_train: Train, tmp_path: Path
+) -> None:
+    """A constructor that reads its start values, and one that fails."""
+    net = {"name": "tp-faulty:net", "how": "reads"}
+    done = tp_train("--dry-run", changes={"model.mlp": net}, plugins=(FAULTY,))
+    assert done.code == 0
+    assert "unknown (" not in done.out
+    net["how"] = "constructor"
+    done = tp_train("--dry-run", changes={"model.mlp": net}, plugins=(FAULTY,))
+    assert_refused(done, tmp_path / "runs", "mlp 'tp-faulty:net' can't be built: TypeError")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("more", [(), ("--dry-run",)])
+def test_a_full_disk_is_said(
+    more: tuple[str, ...], tp_train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Path("/dev/full").open("w") as full:
+        monkeypatch.setattr("sys.stdout", full)
+        done = tp_train("--set", "train.max_steps=2", *more)
+    assert done.code == 1
+    assert "Error: cannot write to stdout: No space left" in done.err
 
 
 def test_a_dry_run_writes_nothing(tp_train: Train, tmp_path: Path) -> None:

@@ -46,15 +46,16 @@ _LIBRARIES = frozenset(
 def main(args: Sequence[str] | None = None) -> int:
     """Run `tp` with `args` (the process's own if None) and return its exit code.
 
-    0 done, 1 failed, 2 usage or config, 3 diverged, 130 interrupted; a command may end with another
-    through `SystemExit`.
+    0 done, 1 failed, 2 usage or config, 3 diverged, 130 or 143 interrupted; a command may end with
+    another through `SystemExit`.
     """
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
         # A terminal or pipe that isn't UTF-8 gets '\u03c0' for a π, not a traceback.
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = cli.main(args, prog_name="tp", standalone_mode=False)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # None where the caller closed it
+            sys.stdout.flush()
     except BrokenPipeError:  # whoever read the output has seen enough
         discard_stdout()
         return 1
@@ -78,6 +79,8 @@ def _report(fault: BaseException) -> int:
     if isinstance(fault, ConfigError):
         count = len(fault.problems)
         _say(f"Error: {count} problem{'s' if count != 1 else ''} in the config:\n{fault}")
+        if sum(problem.message.startswith("the config ") for problem in fault.problems) > 2:
+            _say("`tp init DIR` writes a complete config to start from")
         return fault.exit_code
     if isinstance(fault, TpError):
         _say(f"Error: {fault}")

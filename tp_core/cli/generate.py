@@ -106,17 +106,17 @@ def _run(
     stream: bool,
     as_json: bool,
 ) -> None:
-    from tp_core.cli.terminal import clean, emit, emit_json
+    from tp_core.cli.terminal import emit, emit_json
     from tp_core.generation import generate
     from tp_core.sampling import SamplerChain
 
     decoder = loaded.tokenizer.stream_decoder()
 
     def show(row: int, token: int) -> None:
-        click.echo(clean(decoder.push(token)), nl=False)
+        emit(decoder.push(token), end="")
 
     if stream:
-        click.echo(clean(prompt), nl=False)
+        emit(prompt, end="")
     continuations = generate(
         loaded.model,
         SamplerChain(plan, loaded.tokenizer.vocab_size),
@@ -127,7 +127,7 @@ def _run(
         **settings,
     )
     if stream:
-        click.echo(clean(decoder.flush()))
+        emit(decoder.flush())
         return
     texts = [loaded.tokenizer.decode(c.tokens) for c in continuations]
     if not as_json:

@@ -54,9 +54,9 @@ def note(text: str) -> None:
     click.echo(clean(text), err=True)
 
 
-def emit(text: str) -> None:
+def emit(text: str, *, end: str = "\n") -> None:
     """Data on stdout, cleaned. Raises `RunFailed` where stdout can't be written (a full disk)."""
-    _write(lambda: click.echo(clean(text)))
+    _write(lambda: click.echo(clean(text) + end, nl=False))
 
 
 def emit_json(data: dict[str, Any]) -> None:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tp_core.cli.terminal import emit
+
 if TYPE_CHECKING:
     from tp_core.runs import RunDir
     from tp_core.training.session import Session
@@ -74,7 +76,7 @@ def command(
     if dry_run:
         from tp_core.training.dry_run import describe
 
-        click.echo(describe(plan), nl=False)
+        emit(describe(plan), end="")
         return
     from tp_core.training.bench import make_bench
     from tp_core.training.session import start
@@ -107,7 +109,7 @@ def _train(session: Session) -> None:
         finally:
             session.close()
         reporter.say(_closing(summary))
-    click.echo(run.id)
+    emit(run.id)
 
 
 def _again(run: RunDir) -> str:

@@ -134,7 +134,10 @@ def load_dataset(
     whole = _read_cache(cache, sha256)
     if whole is None:
         found = parse_lines(path, data)
-        split = split_lines(found.lines, split_seed=split_seed, **fractions)
+        try:
+            split = split_lines(found.lines, split_seed=split_seed, **fractions)
+        except TpError as error:
+            raise TpError(f"{path}: {error}") from None
         # Seeded like the split: the vocabulary belongs to the data and is the same for every run.
         texts = [found.lines[index] for index in split.train]
         tokenizer = tokenizer or Tokenizer.train(

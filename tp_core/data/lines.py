@@ -135,4 +135,6 @@ def split_lines(
 
 def _counted(lines: Sequence[str]) -> str:
     distinct = len(set(lines))
-    return f"{len(lines)} phrases" + (f" ({distinct} distinct)" if distinct < len(lines) else "")
+    return f"{len(lines)} phrase{'s' if len(lines) != 1 else ''}" + (
+        f" ({distinct} distinct)" if distinct < len(lines) else ""
+    )

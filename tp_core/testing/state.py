@@ -84,8 +84,10 @@ def _take_turns(
 
 @scene_check(*SEQUENCE_KINDS)
 def state_reorder(scene: Scene) -> Finding:
-    """A state is a nested dict of tensors with rows on dim 0, so rows can be dropped, repeated and
-    permuted by picking, and the picked rows go on by themselves."""
+    """Rows of a state can be dropped, repeated and permuted, and go on by themselves.
+
+    For that it is a nested dict of tensors with the rows on dim 0.
+    """
     worst = Worst(ROUNDING)
     tokens, cut = some_tokens(3), 4
     rows = torch.tensor([2, 0, 0, 1])

@@ -12,6 +12,7 @@ from tp_core.config.plan import Plan
 from tp_core.data.batches import BatchPlan, pad, slices
 from tp_core.data.dataset import Dataset
 from tp_core.device import pick_device
+from tp_core.errors import TpError
 from tp_core.interfaces.build import Builder
 from tp_core.interfaces.roles import ParameterInfo
 from tp_core.interfaces.sequence import SequenceInfo
@@ -26,8 +27,7 @@ def describe(plan: Plan) -> str:
     train = plan.config.train
     device = pick_device(train.device)
     dataset = open_dataset(plan)
-    with torch.device("meta"):
-        model = Decoder(plan, dataset.tokenizer.vocab_size)
+    model = _without_data(plan, dataset.tokenizer.vocab_size)
     infos = model.parameter_infos(train.learning_rate, train.weight_decay)
     total = sum(info.parameter.numel() for info in infos)
     decayed = sum(info.parameter.numel() for info in infos if info.weight_decay)
@@ -55,6 +55,16 @@ def describe(plan: Plan) -> str:
         f"gradients {_mib(2 * weights)}, optimizer {_mib(optimizer)}, activations {shown}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _without_data(plan: Plan, vocab_size: int) -> Decoder:
+    """The model with shapes alone, so that one of any size can be looked at."""
+    try:
+        with torch.device("meta"):
+            return Decoder(plan, vocab_size)
+    except TpError:
+        # A constructor may need real numbers. One that fails on them too says so here.
+        return Decoder(plan, vocab_size).to("meta")
 
 
 def _layer_table(plan: Plan, model: Decoder) -> Iterable[str]:

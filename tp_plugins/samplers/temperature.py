@@ -20,5 +20,7 @@ class Temperature:
     def __call__(self, logits: Tensor) -> Tensor:
         if self.temperature == 0:
             return keep_best(logits)
-        # Centred on the largest first, or a very small temperature would overflow to inf − inf.
-        return (logits - logits.amax(-1, keepdim=True)) / self.temperature
+        # Centred on the largest first, or a very small temperature would overflow to inf − inf; and
+        # in fp64, where no temperature there is rounds to infinity.
+        centred = (logits - logits.amax(-1, keepdim=True)).double()
+        return (centred / self.temperature).to(logits.dtype)

@@ -33,6 +33,8 @@ class Net(Faulty):
         if self.how == "constructor":
             nn.Linear(ctx.dim, "wide")  # HERE constructor
         self.linear = ctx.linear(ctx.dim, ctx.dim, residual=True)
+        if self.how == "reads":
+            self.largest = self.linear.weight.max().item()
 
     def forward(self, x):  # HERE returns
         y = self.linear(x)
