@@ -24,8 +24,8 @@ from tp_core.config.plan import load_plan
 from tp_core.data.batches import pad
 from tp_core.runs import claim_run
 from tp_core.training.bench import make_bench
-from tp_core.training.loop import Trainer
 from tp_core.training.session import start
+from tp_core.training.trainer import Trainer
 
 ROOT = Path(__file__).parents[1]
 

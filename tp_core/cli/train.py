@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from datetime import datetime, timezone
 from pathlib import Path
@@ -49,6 +50,9 @@ def command(
     """
     from tp_core.runs import check_run_id, claim_run, find_run, lock, new_run_id
 
+    # Read when torch is imported. Threads that wait for each other by spinning take a busy machine's
+    # cores from the very threads they wait for, and a step takes ten times as long.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if resume_id is not None:
         if config_path or sets or run_id or dry_run:
             raise click.UsageError(
