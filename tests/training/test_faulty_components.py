@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_runs import lines, weights, write_config
+from tiny_runs import lines, make_plan, weights, write_config
 
 from tp_core.cli import main
+from tp_core.model import Decoder
 from tp_core.runs import RunDir
+from tp_core.training.bench import make_bench
 
 FAULTY = Path(__file__).parent / "distributions" / "tp-faulty"
 
@@ -193,3 +195,40 @@ def test_everything_is_shown_on_demand(
     assert code == 2
     assert "Traceback" in err
     assert "y @ torch.zeros(3, 3)" in err
+
+
+def test_watching_leaves_no_trace(tmp_path: Path) -> None:
+    """Components are checked before training; in it, each call goes straight to them."""
+    model = make_bench(make_plan(tmp_path)).model
+    assert len(model.built) > 8
+    for made, _ in model.built:
+        assert not {"forward", "rotate", "init_state"} & vars(made).keys()
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory"), ["step 1: out of memory", "accumulation"]),
+        (
+            torch._dynamo.exc.TorchDynamoException("no compiler\nand more"),
+            ["torch.compile failed: no compiler\n", "train.compile = false"],
+        ),
+    ],
+)
+def test_what_is_no_components_fault(
+    error: Exception,
+    words: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail(*args: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(Decoder, "loss", fail)
+    config = write_config(tmp_path)
+    code = main(["train", "--config", str(config), "--runs-dir", str(tmp_path / "runs")])
+    err = capsys.readouterr().err
+    assert code == 1
+    assert_short(err)
+    assert all(word in err for word in words)

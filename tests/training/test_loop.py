@@ -32,8 +32,8 @@ from tp_core.model import Decoder
 from tp_core.runs import RunDir
 from tp_core.tokenizer import Tokenizer
 from tp_core.training.bench import Bench, make_bench
-from tp_core.training.loop import Trainer
 from tp_core.training.session import Session, start
+from tp_core.training.trainer import Trainer
 
 DROPOUT: dict[str, Any] = {
     "model.dropout": 0.3,

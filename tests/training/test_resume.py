@@ -29,7 +29,7 @@ from tiny_runs import (
 from tp_core.cli import main
 from tp_core.interfaces import SplitScores
 from tp_core.runs import RunDir
-from tp_core.training import loop
+from tp_core.training import trainer
 from tp_core.training.session import Session
 
 HOLD = Path(__file__).parent / "distributions" / "tp-hold"
@@ -255,14 +255,14 @@ def test_interrupted_in_the_first_evaluation(
 ) -> None:
     """The evaluation of step 0 is done and written, once, however the training goes on."""
     config = write_config(tmp_path, CHANGES)
-    score = loop.score
+    score = trainer.score
 
     def score_and_stop(*args: Any) -> SplitScores:
-        monkeypatch.setattr(loop, "score", score)
+        monkeypatch.setattr(trainer, "score", score)
         signal.raise_signal(signal.SIGINT)
         return score(*args)
 
-    monkeypatch.setattr(loop, "score", score_and_stop)
+    monkeypatch.setattr(trainer, "score", score_and_stop)
     with pytest.raises(SystemExit) as caught:
         main(["train", "--config", str(config), "--run-id", "r", "--runs-dir", str(tmp_path)])
     assert caught.value.code == 130

@@ -1,0 +1,245 @@
+"""The moves of a training: a step, an evaluation, samples, and the lines they leave."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tp_core.data.batches import Padded, eval_batches, pad, slices
+from tp_core.device import seed_slice
+from tp_core.errors import Diverged, RunFailed, TpError
+from tp_core.generation import NotFinite, generate
+from tp_core.interfaces.blame import blame
+from tp_core.interfaces.report import SplitScores
+from tp_core.interfaces.sequence import SequenceInfo
+from tp_core.interfaces.watch import watched
+from tp_core.training.evaluate import score
+from tp_core.training.first_pass import FINITE
+from tp_core.training.progress import Reporter
+from tp_core.training.session import Session, figures, memory_mib
+
+SAMPLES = 5  # texts in samples.jsonl each time
+_NLL = ""  # the name of the likelihood's loss beside the auxiliary ones
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What one optimizer step did: loss in nats and bits per byte over its tokens, auxiliary losses
+    per token, the gradient norm before clipping, and the tokens it learned from."""
+
+    loss: float
+    bits_per_byte: float
+    auxiliary: dict[str, float]
+    grad_norm: float
+    tokens: int
+
+
+class Trainer:
+    """A session's model in training."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.config = session.plan.config
+        self.bench = session.bench
+        self.state = session.state
+        model, dataset = self.bench.model, self.bench.dataset
+        self.parameters = list(model.parameters())
+        self.after_step: list[Any] = [
+            m.after_step for m in model.modules() if hasattr(m, "after_step")
+        ]
+        compiled = self.config.train.compile
+        self.loss = torch.compile(model.loss, dynamic=True) if compiled else model.loss
+        # What a slice of a step holds in memory, an evaluation can.
+        size = -(-self.config.train.batch_size // self.config.train.grad_accumulation)
+        most = self.config.eval.max_lines
+        self.eval_batches = {
+            "train": eval_batches(dataset.train, size, min(most, len(dataset.val))),
+            "val": eval_batches(dataset.val, size, most),
+        }
+
+    def step(self) -> StepResult:
+        """One optimizer step on the batch of this step's number."""
+        try:
+            with blame(self.bench.built):
+                return self._step()
+        except torch.OutOfMemoryError as error:
+            raise RunFailed(
+                f"step {self.state.step + 1}: out of memory on {self.bench.device}: raise "
+                "train.grad_accumulation (same results, less memory) or lower train.batch_size"
+            ) from error
+        except torch._dynamo.exc.TorchDynamoException as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise RunFailed(
+                f"torch.compile failed: {reason}\n  train.compile = false trains without it"
+            ) from error
+
+    def _step(self) -> StepResult:
+        bench, step = self.bench, self.state.step
+        train, tokenizer = self.config.train, bench.dataset.tokenizer
+        parts = [
+            pad(bench.dataset.train, part, tokenizer.bos_id, tokenizer.eos_id, tokenizer.pad_id)
+            for part in slices(bench.batches.lines_for(step), train.grad_accumulation)
+        ]
+        # Divided by the tokens of the whole step: how it is sliced doesn't weigh them differently.
+        n_targets = sum(part.n_targets for part in parts)
+        n_bytes = sum(part.n_bytes for part in parts)
+        totals: dict[str, Tensor] = {}
+        for index, part in enumerate(parts):
+            seed_slice(train.seed, step, index)
+            losses = self._losses(part)
+            nll, *others = losses.values()
+            torch.autograd.backward(sum(others, nll) / n_targets)
+            for name, value in losses.items():
+                totals[name] = totals.get(name, 0) + value.detach()
+        limit = train.grad_clip or math.inf
+        norm = float(torch.nn.utils.clip_grad_norm_(self.parameters, limit))
+        means = {name: float(value) / n_targets for name, value in totals.items()}
+        if not all(map(math.isfinite, (norm, *means.values()))):
+            raise Diverged(
+                f"step {step + 1}: the loss is {means[_NLL]:.4g} and the gradient norm {norm:.4g}; "
+                f"nothing was updated.{self._first_not_finite(parts)} "
+                "Try a lower train.learning_rate, or more warmup"
+            )
+        factor = self._factor()
+        for group in bench.optimizer.param_groups:
+            group["lr"] = group["peak_lr"] * factor
+        bench.optimizer.step()
+        bench.optimizer.zero_grad(set_to_none=True)
+        for hook in self.after_step:
+            hook()
+        self.state.step += 1
+        self.state.tokens += n_targets
+        loss = means.pop(_NLL)
+        return StepResult(
+            loss=loss,
+            bits_per_byte=loss * n_targets / (math.log(2) * n_bytes),
+            auxiliary=means,
+            grad_norm=norm,
+            tokens=n_targets,
+        )
+
+    def _factor(self) -> float:
+        """What the schedule makes of the peak learning rates at this step."""
+        factor: object = self.bench.schedule.factor(self.state.step, self.config.train.max_steps)
+        if not isinstance(factor, (int, float)) or not math.isfinite(factor):
+            name = self.bench.plan.schedule.name
+            raise TpError(f"schedule '{name}' gave {factor!r} for step {self.state.step + 1}")
+        return factor
+
+    def _losses(self, part: Padded) -> dict[str, Tensor]:
+        """One slice's losses, summed over its tokens, by name; the likelihood's first."""
+        device = self.bench.device
+        tokens, targets, lengths = (
+            torch.from_numpy(array).to(device, non_blocking=True)
+            for array in (part.inputs, part.targets, part.lengths)
+        )
+        seq = SequenceInfo.of_rows(lengths, tokens.shape[1])
+        with self.bench.autocast():
+            nll = self.loss(tokens, targets, seq)
+        return {_NLL: nll, **seq.losses}
+
+    def _first_not_finite(self, parts: list[Padded]) -> str:
+        """Which component's output was the first to be NaN or infinite, found by doing it again."""
+        loss, self.loss = self.loss, self.bench.model.loss
+        try:
+            with torch.no_grad(), watched(self.bench.model.built, FINITE):
+                for index, part in enumerate(parts):
+                    seed_slice(self.config.train.seed, self.state.step, index)
+                    self._losses(part)
+        except TpError as fault:
+            return f" First, {fault}."
+        finally:
+            self.loss = loss
+        return ""
+
+    def _line(self, split: str) -> dict[str, Any]:
+        epoch = round(self.state.step / self.bench.batches.steps_per_epoch, 4)
+        return {
+            "step": self.state.step,
+            "tokens": self.state.tokens,
+            "epoch": epoch,
+            "split": split,
+        }
+
+    def write_step(self, result: StepResult, seconds: float) -> None:
+        """The metrics line of a training step, under split `batch`."""
+        self.session.metrics.write(
+            {
+                **self._line("batch"),
+                "loss": result.loss,
+                "bits_per_byte": result.bits_per_byte,
+                **({"auxiliary": result.auxiliary} if result.auxiliary else {}),
+                "learning_rate": self.bench.optimizer.param_groups[0]["lr"],
+                "grad_norm": result.grad_norm,
+                "perf": {
+                    "seconds": round(seconds, 6),
+                    "tokens_per_second": round(result.tokens / seconds, 1),
+                },
+            }
+        )
+
+    def scores(self) -> dict[str, SplitScores]:
+        """How the model does now on the fixed training subset and on the validation lines."""
+        bench, dataset = self.bench, self.bench.dataset
+        splits = {"train": dataset.train, "val": dataset.val}
+        return {
+            name: score(
+                bench.model, dataset.tokenizer, split, self.eval_batches[name], bench.autocast
+            )
+            for name, split in splits.items()
+        }
+
+    def evaluate(self, reporter: Reporter) -> dict[str, SplitScores]:
+        """Score both splits, write their lines, and keep the model if it is the best so far."""
+        began = time.perf_counter()
+        scores = self.scores()
+        perf = {"seconds": round(time.perf_counter() - began, 6)}
+        perf["memory_mib"] = memory_mib(self.bench.device)
+        lines = {}
+        for name, split_scores in scores.items():
+            values = figures(split_scores)
+            if values is None:
+                raise Diverged(f"step {self.state.step}: the loss on {name} lines is not finite")
+            lines[name] = {**self._line(name), **values}
+        for line in lines.values():
+            self.session.metrics.write({**line, "perf": perf})
+        state, val = self.state, lines["val"]
+        mark = {key: val[key] for key in ("step", "loss", "bits_per_byte")}
+        state.first = state.first or mark
+        state.latest = mark
+        if state.best is None or mark["loss"] < state.best["loss"]:
+            state.best = mark
+            self.session.save(best=True)
+        speed = {"tokens_per_second": state.tokens / state.seconds} if state.seconds else {}
+        reporter.evaluation(lines, speed)
+        return scores
+
+    def sample(self, count: int) -> list[dict[str, Any]]:
+        """Unconditional samples from the model as it is; the same streams every time."""
+        bench, sampling = self.bench, self.config.sampling
+        try:
+            continuations = generate(
+                bench.model,
+                bench.chain,
+                bench.dataset.tokenizer,
+                [[]] * count,
+                max_new_tokens=sampling.max_new_tokens,
+                seed=self.config.train.seed,
+                autocast=bench.autocast,
+            )
+        except NotFinite as error:
+            raise Diverged(f"step {self.state.step}: {error}") from error
+        decode = bench.dataset.tokenizer.decode
+        return [
+            {"step": self.state.step, "row": c.row, "text": decode(c.tokens), "stopped": c.stopped}
+            for c in continuations
+        ]
+
+    def write_samples(self) -> None:
+        for sample in self.sample(SAMPLES):
+            self.session.samples.write(sample)
