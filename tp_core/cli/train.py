@@ -49,9 +49,6 @@ def command(
     """
     from tp_core.runs import check_run_id, claim_run, find_run, lock, new_run_id
 
-    # Read when torch is imported. Threads that wait for each other by spinning take the cores of a
-    # busy machine from the very threads they wait for, and a step takes ten times as long.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if resume_id is not None:
         if config_path or sets or run_id or dry_run:
             raise click.UsageError(
