@@ -4,7 +4,7 @@ from tp_core.interfaces.attend import attend
 from tp_core.interfaces.build import BuildContext
 from tp_core.interfaces.cache import Keys, KVCache
 from tp_core.interfaces.positions import Positions
-from tp_core.interfaces.report import Headline, ReportView, SplitScores
+from tp_core.interfaces.report import Headline, ReportView, SplitScores, TokenScores
 from tp_core.interfaces.roles import ParameterInfo
 from tp_core.interfaces.sampling import SamplerStep
 from tp_core.interfaces.sequence import SequenceInfo, visible
@@ -22,6 +22,7 @@ __all__ = [
     "SequenceInfo",
     "SplitScores",
     "State",
+    "TokenScores",
     "attend",
     "part",
     "visible",

@@ -5,9 +5,30 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class TokenScores:
+    """The same N tokens one by one, line after line.
+
+    - `nll` fp32 [N] in nats; `position` int32 [N] in its line, 0 for the first predicted token;
+    - `end` bool [N]: whether the token to predict ended its line;
+    - `confidence` fp32 [N]: the highest probability the model gave any token there, and `correct`
+      bool [N]: whether that was the right one;
+    - `temperatures` fp64 [K], and `nll_at` fp64 [K]: the summed nll with logits divided by each.
+    """
+
+    nll: NDArray[np.float32]
+    position: NDArray[np.int32]
+    end: NDArray[np.bool_]
+    confidence: NDArray[np.float32]
+    correct: NDArray[np.bool_]
+    temperatures: NDArray[np.float64]
+    nll_at: NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -15,12 +36,13 @@ class SplitScores:
     """How likely a model finds each of n lines.
 
     `nll` fp64 [n] in nats, end token included; `tokens` int64 [n] predicted ones; `bytes` int64 [n]
-    of UTF-8, with one for the end of the line.
+    of UTF-8, with one for the end of the line. `by_token` is there in a report, for `val`.
     """
 
     nll: NDArray[np.float64]
     tokens: NDArray[np.int64]
     bytes: NDArray[np.int64]
+    by_token: TokenScores | None = None
 
     @property
     def loss(self) -> float | None:
@@ -37,10 +59,23 @@ class SplitScores:
 
 @dataclass(frozen=True, eq=False)
 class ReportView:
-    """A trained model's traces: scores by split (`train`, a fixed subset; `val`), and samples."""
+    """A trained model's traces. What there is none of is empty.
+
+    - `scores`: by split, `train` being a fixed subset of it and `val` the whole;
+    - `samples`: generated texts, prompt included, and `stops`, why each ended: `end` (the model
+      ended the phrase), `length` (max_new_tokens) or `context` (max_seq_len);
+    - `texts`: the phrases of each whole split, duplicates included;
+    - `distinct`: by split, scores of each distinct phrase of the whole split, in the order of
+      `dict.fromkeys(texts[split])`; absent where that costs too much;
+    - `evaluations`: lines of `metrics.jsonl` with split `train` or `val`, in order of steps.
+    """
 
     scores: Mapping[str, SplitScores] = field(default_factory=dict)
     samples: Sequence[str] = ()
+    stops: Sequence[str] = ()
+    texts: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    distinct: Mapping[str, SplitScores] = field(default_factory=dict)
+    evaluations: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(frozen=True)
