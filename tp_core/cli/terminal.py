@@ -59,6 +59,11 @@ def emit(text: str, *, end: str = "\n") -> None:
     _write(lambda: click.echo(clean(text) + end, nl=False))
 
 
+def emit_colored(text: str) -> None:
+    """Text of our own making that may hold colour codes, on stdout."""
+    _write(lambda: click.echo(text))
+
+
 def emit_json(data: dict[str, Any]) -> None:
     """`data` as strict JSON on stdout, under the version of its layout."""
     text = json.dumps({"schema_version": SCHEMA_VERSION, **data}, indent=2, allow_nan=False)

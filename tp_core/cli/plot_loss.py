@@ -1,0 +1,129 @@
+"""`tp plot-loss`: the loss curves of one or more runs. Imports no torch."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from tp_core.cli.terminal import emit, emit_colored, note
+from tp_core.errors import RunFailed, TpError
+from tp_core.runs import find_run
+
+if TYPE_CHECKING:
+    from tp_core.curves import Axis, Figure
+
+# As wide as a page of text, where nothing says how wide the terminal is.
+_FALLBACK = (100, 30)
+_LEAST_SIZE = (40, 12)
+_TALLEST = 30
+
+
+@click.command()
+@click.option(
+    "--runs-dir",
+    type=click.Path(path_type=Path),
+    default=Path("runs"),
+    show_default=True,
+    help="Where the runs are.",
+)
+@click.option("--run-id", "ids", required=True, metavar="ID[,ID…]", help="The runs to draw.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="The picture: .svg, .png or .pdf. Default: loss-ID.svg.",
+)
+@click.option("--log-y", is_flag=True, help="A logarithmic loss axis.")
+@click.option(
+    "--x",
+    "axis",
+    type=click.Choice(["steps", "tokens", "time"]),
+    default="steps",
+    show_default=True,
+    help="What the loss is drawn over; time counts training steps only.",
+)
+@click.option(
+    "--smooth",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Draw training batches as the mean of the last N.",
+)
+@click.option("--force", is_flag=True, help="Overwrite the picture if it exists.")
+@click.option("--term", is_flag=True, help="Draw in the terminal and write nothing.")
+def command(
+    runs_dir: Path,
+    ids: str,
+    out: Path | None,
+    log_y: bool,
+    axis: Axis,
+    smooth: int,
+    force: bool,
+    term: bool,
+) -> None:
+    """Draw training and validation loss, the best step marked.
+
+    Works on a run that is still training or was cut short. Runs whose tokenizers differ are drawn
+    in bits per byte, which no tokenizer enters. Prints where the picture is.
+    """
+    from tp_core.curves import one_tokenizer, read_curves
+
+    wanted = [part.strip() for part in ids.split(",") if part.strip()]
+    if not wanted:
+        raise click.UsageError("--run-id names no run: give an id, or several with commas between")
+    runs = {run.id: run for run in (find_run(runs_dir, part) for part in wanted)}
+    figure: Figure = "loss" if one_tokenizer(list(runs.values())) else "bits_per_byte"
+    if figure != "loss":
+        note("the runs have different tokenizers: drawn in bits per byte, not loss per token")
+    curves = [read_curves(run, axis, figure) for run in runs.values()]
+    if term:
+        if out is not None or force:
+            raise click.UsageError("--term writes no picture: leave out --out and --force")
+        from tp_core.plot import draw_text
+
+        columns, lines = shutil.get_terminal_size(_FALLBACK)
+        color = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+        emit_colored(
+            draw_text(
+                curves,
+                axis,
+                figure,
+                log_y=log_y,
+                smoothing=smooth,
+                width=max(columns, _LEAST_SIZE[0]),
+                height=max(min(lines - 2, _TALLEST), _LEAST_SIZE[1]),
+                color=color,
+            )
+        )
+        return
+    from tp_core.plot import FORMATS, draw
+
+    path = out or Path(f"loss-{'+'.join(runs)[:100]}.svg")
+    suffix = path.suffix[1:].lower()
+    if suffix not in FORMATS:
+        raise TpError(f"--out '{path}' must end in .{', .'.join(FORMATS)}")
+    if path.exists() and not force:
+        raise TpError(f"'{path}' exists: give another --out, or --force to overwrite it")
+    content = draw(curves, axis, figure, log_y=log_y, smoothing=smooth, suffix=suffix)
+    _replace(path, content)
+    emit(str(path))
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write `path` whole or not at all."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    except OSError as error:
+        raise RunFailed(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
