@@ -16,7 +16,8 @@ import pytest
 
 from tp_core.errors import RunFailed, TpError
 from tp_core.jsonl import JsonlWriter
-from tp_core.run_summary import list_runs
+from tp_core.run_query import find_runs
+from tp_core.run_summary import RunSummary
 from tp_core.runs import (
     RunDir,
     check_run_id,
@@ -25,6 +26,8 @@ from tp_core.runs import (
     lock,
     new_run_id,
     read_json,
+    remove_run,
+    runs_in,
     write_json,
 )
 
@@ -41,6 +44,10 @@ def make(runs_dir: Path, run_id: str, created: datetime = NOON) -> RunDir:
     write_json(run.config_path, {"train": {"max_steps": 100}})
     write_json(run.provenance_path, {"created": created.isoformat()})
     return run
+
+
+def list_runs(runs_dir: Path) -> list[RunSummary]:
+    return [run.summary for run in find_runs(runs_in(runs_dir), [], None, False)]
 
 
 # --- ids ---
@@ -516,3 +523,19 @@ def test_runs_import_no_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+# --- deleting ---
+
+
+def test_a_removed_run_is_gone_with_all_its_files(runs_dir: Path) -> None:
+    make(runs_dir, "one")
+    remove_run(make(runs_dir, "two"))
+    assert [path.name for path in runs_dir.iterdir()] == ["one"]
+
+
+def test_a_run_that_cannot_be_removed_says_so(runs_dir: Path) -> None:
+    run = make(runs_dir, "one")
+    remove_run(run)
+    with pytest.raises(RunFailed, match="cannot delete"):
+        remove_run(run)

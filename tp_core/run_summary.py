@@ -6,12 +6,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Literal
 
 from tp_core.errors import TpError
 from tp_core.jsonl import read_jsonl
-from tp_core.runs import RunDir, created_at, is_locked, json_or_empty, runs_in
+from tp_core.runs import RunDir, created_at, is_locked, json_or_empty
 
 Status = Literal["running", "finished", "interrupted", "diverged", "crashed"]
 
@@ -31,15 +30,6 @@ class RunSummary:
     best_val_loss: float | None
     best_val_bits_per_byte: float | None
     parameters: int | None
-
-
-def list_runs(runs_dir: Path) -> list[RunSummary]:
-    """Every run in `runs_dir`, oldest first; none where the directory does not exist.
-
-    Reads whatever half-written and damaged runs still say, and passes over what is not a run.
-    Raises `TpError` where `runs_dir` itself can't be read.
-    """
-    return sorted(map(summarize, runs_in(runs_dir)), key=lambda run: (run.created, run.id))
 
 
 def summarize(run: RunDir) -> RunSummary:

@@ -11,6 +11,7 @@ import json
 import os
 import re
 import secrets
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -202,6 +203,17 @@ def is_locked(run: RunDir) -> bool:
         return True
     except (OSError, NotImplementedError):
         return False  # a directory that can't be locked from here, a read-only copy for one
+
+
+def remove_run(run: RunDir) -> None:
+    """Delete a run. Raises `RunFailed` where some of it can't be."""
+    # Under another name it is no run any more, whatever a deletion cut short leaves of it.
+    doomed = run.path.with_name(f".{run.id}.{secrets.token_hex(4)}.deleted")
+    try:
+        run.path.rename(doomed)
+        shutil.rmtree(doomed)
+    except OSError as error:
+        raise RunFailed(f"cannot delete {run.path}: {error.strerror or error}") from error
 
 
 def write_json(path: Path, data: Mapping[str, Any]) -> None:

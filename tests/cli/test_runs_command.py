@@ -1,4 +1,4 @@
-"""`tp runs list` and `tp runs show`, on runs as they are left on disk."""
+"""`tp runs list`, `show` and `rm`, on runs as they are left on disk."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_runner import Run
+from cli_runner import Done, Run
 
-from tp_core.runs import RunDir, claim_run, write_json
+from tp_core.runs import RunDir, claim_run, lock, write_json
 
 CONFIG = {
     "schema_version": 1,
@@ -101,6 +101,112 @@ def test_list_as_json(tp: Run, runs_dir: Path) -> None:
             }
         ],
     }
+
+
+def three(runs_dir: Path) -> None:
+    """`a`, `b` and `c`, in that order of dates, with other settings each."""
+    for day, (name, loss, rate, window) in enumerate(
+        [("a", 2.0, 0.01, None), ("b", 1.0, 0.1, 8), ("c", 3.0, 0.001, None)]
+    ):
+        run = make(runs_dir, name, {**SUMMARY, "best_val": {"loss": loss, "bits_per_byte": loss}})
+        attention = {"name": "linear" if name == "c" else "softmax"}
+        attention |= {} if name == "c" else {"window": window}
+        config = {**CONFIG, "train": {"learning_rate": rate, "max_steps": 200}}
+        write_json(run.config_path, {**config, "model": {"attention": attention, "tied": True}})
+        write_json(run.provenance_path, {"created": f"2026-03-0{day + 1}T12:00:00+00:00"})
+
+
+def ids(done: Done) -> str:
+    assert done.code == 0, done.err
+    return "".join(line.split()[0] for line in done.out.splitlines()[1:])
+
+
+@pytest.mark.parametrize(
+    ("args", "expected"),
+    [
+        ([], "abc"),
+        (["--reverse"], "cba"),
+        (["--sort", "loss"], "bac"),
+        (["--sort", "loss", "--reverse"], "cab"),
+        (["--sort", "train.learning_rate"], "cab"),
+        (["--sort", "id", "--reverse"], "cba"),
+        (["--sort", "model.attention"], "cab"),
+        (["--sort", "model.attention.window"], "bac"),
+        (["--sort", "model.attention.window", "--reverse"], "bac"),
+        (["--where", "model.attention=softmax"], "ab"),
+        (["--where", "model.attention.name=linear"], "c"),
+        (["--where", "model.attention=softmax", "--where", "train.learning_rate=1e-2"], "a"),
+        (["--where", "model.attention.window=8"], "b"),
+        (["--where", "model.attention.window=null"], "a"),
+        (["--where", "model.tied=true", "--sort", "bits_per_byte"], "bac"),
+        (["--where", "sampling.samplers.1=top_p"], "abc"),
+    ],
+)
+def test_list_sorts_and_filters(tp: Run, runs_dir: Path, args: list[str], expected: str) -> None:
+    three(runs_dir)
+    assert ids(tp("runs", "list", "--runs-dir", runs_dir, *args)) == expected
+
+
+def test_keys_that_were_asked_for_are_shown(tp: Run, runs_dir: Path) -> None:
+    three(runs_dir)
+    args = ["--where", "model.attention=softmax", "--sort", "train.learning_rate"]
+    head, first, _ = tp("runs", "list", "--runs-dir", runs_dir, *args).out.splitlines()
+    assert head.split()[-2:] == ["model.attention", "train.learning_rate"]
+    assert first.split()[-2:] == ["softmax", "0.01"]
+    data = json.loads(tp("runs", "list", "--runs-dir", runs_dir, *args, "--json").out)
+    assert data["runs"][0]["config"]["train.learning_rate"] == 0.01
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["--sort", "train.learning_rat"], "Did you mean 'train.learning_rate'?"),
+        (["--sort", "los"], "Did you mean 'loss'?"),
+        (["--where", "model.atention=softmax"], "Did you mean 'model.attention'?"),
+        (["--where", "model.attention"], "write it as section.key=value"),
+    ],
+)
+def test_list_refuses_a_key_there_is_not(
+    tp: Run, runs_dir: Path, args: list[str], words: str
+) -> None:
+    three(runs_dir)
+    done = tp("runs", "list", "--runs-dir", runs_dir, *args)
+    assert (done.code, done.out) == (2, "")
+    assert words in done.err
+
+
+def test_list_says_when_nothing_is_as_wanted(tp: Run, runs_dir: Path) -> None:
+    three(runs_dir)
+    done = tp("runs", "list", "--runs-dir", runs_dir, "--where", "model.attention=mla")
+    assert (done.code, done.out) == (0, "")
+    assert "none of the 3 runs" in done.err
+
+
+def test_rm_deletes_the_runs_it_is_given(tp: Run, runs_dir: Path) -> None:
+    three(runs_dir)
+    done = tp("runs", "rm", "a", "c", "--yes", "--runs-dir", runs_dir)
+    assert done.code == 0
+    assert [path.name for path in runs_dir.iterdir()] == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["a", "nope", "--yes"], "no run 'nope'"),
+        (["a", "lon", "--yes"], "--yes deletes only by whole ids: write long"),
+        (["a"], "give --yes"),
+        (["../a", "--yes"], "not a run id"),
+        (["a", "held", "--yes"], "run 'held' is being trained"),
+    ],
+)
+def test_rm_deletes_all_or_nothing(tp: Run, runs_dir: Path, args: list[str], words: str) -> None:
+    for name in ("a", "long", "held"):
+        make(runs_dir, name)
+    with lock(RunDir(runs_dir / "held")):
+        done = tp("runs", "rm", *args, "--runs-dir", runs_dir)
+    assert done.code == 2
+    assert words in done.err
+    assert len(list(runs_dir.iterdir())) == 3
 
 
 def test_the_runs_directory_is_here_by_default(

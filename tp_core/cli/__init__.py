@@ -30,7 +30,7 @@ COMMANDS = {
     "export": Lazy("tp_core.cli.export", "command", "Write a run's weights as safetensors."),
     "config": Lazy("tp_core.cli.config", "command", "Check a config without training."),
     "plugins": Lazy("tp_core.cli.plugins", "command", "List, describe and test components."),
-    "runs": Lazy("tp_core.cli.runs", "command", "List and describe runs."),
+    "runs": Lazy("tp_core.cli.runs", "command", "List, describe and delete runs."),
 }
 
 cli = LazyGroup(COMMANDS, help="Train and sample small decoder-only transformers made of plugins.")

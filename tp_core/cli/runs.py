@@ -1,8 +1,9 @@
-"""`tp runs`: which runs there are, and what the files of one say. Imports no torch."""
+"""`tp runs`: listing, describing and deleting runs. Imports no torch."""
 
 from __future__ import annotations
 
 import shlex
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -13,8 +14,10 @@ import click
 from tp_core.cli.groups import Group
 from tp_core.cli.terminal import emit, emit_json, emit_table, note, one_line
 from tp_core.errors import TpError
-from tp_core.run_summary import RunSummary, list_runs, summarize
-from tp_core.runs import RunDir, find_run, read_json
+from tp_core.run_query import FIGURES, Condition, FoundRun, find_runs
+from tp_core.run_query import show as show_value
+from tp_core.run_summary import RunSummary, summarize
+from tp_core.runs import RunDir, find_run, is_locked, read_json, remove_run, runs_in
 
 _runs_dir_option = click.option(
     "--runs-dir",
@@ -27,26 +30,82 @@ _runs_dir_option = click.option(
 
 @click.group(cls=Group)
 def command() -> None:
-    """List and describe runs."""
+    """List, describe and delete runs."""
 
 
 @command.command("list")
 @_runs_dir_option
+@click.option(
+    "--where",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Only runs whose config says so: model.attention=softmax. May be given again.",
+)
+@click.option(
+    "--sort",
+    metavar="KEY",
+    help=f"Sort by {', '.join(FIGURES)}, or a config key.",
+)
+@click.option("--reverse", is_flag=True, help="Turn the order round.")
 @click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
-def list_(runs_dir: Path, as_json: bool) -> None:
+def list_(
+    runs_dir: Path, where: tuple[str, ...], sort: str | None, reverse: bool, as_json: bool
+) -> None:
     """List every run, oldest first.
 
     Loss is the best on validation, in nats per token; bits/byte belongs to the same evaluation.
     An id that tp gave says when the run began, in UTC; `tp runs show` says it for the others.
+    Config keys that runs are chosen or sorted by get a column.
     """
-    runs = list_runs(runs_dir)
+    conditions = [Condition.parse(text) for text in where]
+    there = runs_in(runs_dir)
+    runs = find_runs(there, conditions, sort, reverse)
+    keys = [condition.key for condition in conditions]
+    keys = list(dict.fromkeys([*keys, *([sort] if sort and sort not in FIGURES else [])]))
     if as_json:
-        emit_json({"runs": [_as_data(run) for run in runs]})
+        rows = [
+            {**_as_data(run.summary), **({"config": _picked(run, keys)} if keys else {})}
+            for run in runs
+        ]
+        emit_json({"runs": rows})
     elif runs:
         numbers = ("step", "loss", "bits/byte", "parameters")
-        emit_table(("id", "status", *numbers), [_row(run) for run in runs], right=numbers)
+        emit_table(
+            ("id", "status", *numbers, *keys),
+            [(*_row(run.summary), *(show_value(run.get(key)) for key in keys)) for run in runs],
+            right=numbers,
+        )
+    elif there:
+        note(f"none of the {len(there)} runs in '{runs_dir}' is as --where says")
     else:
         note(f"no runs in '{runs_dir}': `tp train --config FILE` makes one")
+
+
+def _picked(run: FoundRun, keys: Sequence[str]) -> dict[str, Any]:
+    return {key: run.get(key) for key in keys}
+
+
+@command.command("rm")
+@click.argument("ids", metavar="ID...", nargs=-1, required=True)
+@_runs_dir_option
+@click.option("--yes", is_flag=True, help="Don't ask; ids must then be whole.")
+def rm(ids: tuple[str, ...], runs_dir: Path, yes: bool) -> None:
+    """Delete runs with all their files, after asking. A run in training is left alone."""
+    runs = list({run.id: run for run in (find_run(runs_dir, id_) for id_ in ids)}.values())
+    cut = sorted({run.id for run in runs} - set(ids))
+    if yes and cut:
+        raise TpError(f"--yes deletes only by whole ids: write {', '.join(cut)}")
+    for run in runs:
+        if is_locked(run):
+            raise TpError(f"run '{run.id}' is being trained: stop that first; nothing was deleted")
+    if not yes:
+        if not sys.stdin.isatty():
+            raise TpError("nothing was deleted: give --yes where nobody can be asked")
+        names = ", ".join(run.id for run in runs)
+        click.confirm(f"Delete {names} from '{runs_dir}'?", abort=True, err=True)
+    for run in runs:
+        remove_run(run)
+        note(f"deleted {run.path}")
 
 
 @command.command()
