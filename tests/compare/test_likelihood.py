@@ -1,0 +1,183 @@
+"""Paired differences, intervals over seeds, and when likelihoods are not compared."""
+
+from __future__ import annotations
+
+import copy
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from tp_core.compare.likelihood import (
+    RESAMPLES,
+    group,
+    judge,
+    mean_interval,
+    paired_bootstrap,
+    welch_interval,
+)
+from tp_core.compare.sides import Side
+from tp_core.interfaces.report import SplitScores
+
+CONFIG: dict[str, Any] = {
+    "data": {"val_fraction": 0.1, "test_fraction": 0.1, "split_seed": 0, "layout": "lines"},
+    "model": {"d_model": 8},
+    "train": {"seed": 1},
+}
+
+
+def scores(seed: int, n: int = 60, shift: float = 0.0) -> SplitScores:
+    rng = np.random.default_rng(seed)
+    sizes = np.random.default_rng(0).integers(5, 40, n)
+    return SplitScores(sizes * (1.5 + shift) + rng.normal(0, 2, n), sizes // 2, sizes)
+
+
+def side(
+    run_id: str, shift: float = 0.0, width: int = 8, seed: int = 1, noise: int = 3, **changes: Any
+) -> Side:
+    config = copy.deepcopy(CONFIG)
+    config["model"]["d_model"], config["train"]["seed"] = width, seed
+    config["data"].update({k: v for k, v in changes.items() if k in config["data"]})
+    made = {
+        "id": run_id,
+        "step": 1,
+        "config": config,
+        "provenance": {"data": {"sha256": changes.get("sha256", "x")}},
+        "tokenizer": "t",
+        "parameters": 1,
+        "flops_per_token": 1.0,
+        "tokens_per_second": None,
+        "samples": (),
+        "scores": scores(noise, shift=shift),
+        "lines": changes.get("lines", "same"),
+        "without": changes.get("without", ""),
+    }
+    return Side(**made)
+
+
+def test_the_bootstrap_is_scipys() -> None:
+    a, b = scores(1), scores(2, shift=0.05)
+    ours = paired_bootstrap(a, b)
+
+    def bits(difference: Any, size: Any, axis: int = -1) -> Any:
+        return difference.sum(axis) / size.sum(axis) / math.log(2)
+
+    theirs = stats.bootstrap(
+        (b.nll - a.nll, b.bytes.astype(float)),
+        bits,
+        paired=True,
+        n_resamples=20_000,
+        method="percentile",
+        rng=np.random.default_rng(5),
+    ).confidence_interval
+    width = theirs.high - theirs.low
+    assert ours.estimate == pytest.approx(bits(b.nll - a.nll, b.bytes), rel=1e-12)
+    assert abs(ours.low - theirs.low) < 0.06 * width
+    assert abs(ours.high - theirs.high) < 0.06 * width
+
+
+def test_the_bootstrap_covers_the_truth_about_as_often_as_it_says() -> None:
+    covered = 0
+    for seed in range(150):
+        rng = np.random.default_rng(seed)
+        sizes = rng.integers(5, 40, 80)
+        a = SplitScores(sizes * 1.0, sizes, sizes)
+        b = SplitScores(sizes * 1.1 + rng.normal(0, 3, 80), sizes, sizes)
+        found = paired_bootstrap(a, b)
+        covered += found.low <= 0.1 / math.log(2) <= found.high
+    assert 0.88 <= covered / 150 <= 0.99
+
+
+def test_what_lines_share_cancels() -> None:
+    rng = np.random.default_rng(4)
+    sizes = rng.integers(5, 40, 50)
+    hard = rng.normal(0, 30, 50)
+    a = SplitScores(sizes + hard, sizes, sizes)
+    b = SplitScores(sizes * 1.01 + hard, sizes, sizes)
+    found = paired_bootstrap(a, b)
+    assert found.low == pytest.approx(found.high)
+    assert found.estimate == pytest.approx(0.01 / math.log(2))
+
+
+def test_many_lines_take_no_more_memory_at_once() -> None:
+    n = 50_000
+    sizes = np.full(n, 10)
+    a = SplitScores(np.full(n, 10.0), sizes, sizes)
+    b = SplitScores(np.full(n, 11.0), sizes, sizes)
+    found = paired_bootstrap(a, b)
+    assert (found.low, found.high) == pytest.approx((0.1 / math.log(2),) * 2)
+    assert RESAMPLES >= 1000
+
+
+def test_intervals_over_seeds_are_students_and_welchs() -> None:
+    a, b = [2.41, 2.44, 2.40], [2.37, 2.35, 2.39, 2.36]
+    of_mean = stats.ttest_1samp(a, 0).confidence_interval(0.95)
+    found = mean_interval(a)
+    assert (found.low, found.high) == pytest.approx((of_mean.low, of_mean.high))
+    # By hand: means 2.4167 and 2.3675, variances 0.000433 and 0.000292, 3.9 degrees of freedom.
+    welch = welch_interval(a, b)
+    assert welch.estimate == pytest.approx(-0.0491667)
+    error = math.sqrt(np.var(a, ddof=1) / 3 + np.var(b, ddof=1) / 4)
+    parts = (np.var(a, ddof=1) / 3, np.var(b, ddof=1) / 4)
+    freedom = sum(parts) ** 2 / (parts[0] ** 2 / 2 + parts[1] ** 2 / 3)
+    assert welch.high - welch.estimate == pytest.approx(stats.t.ppf(0.975, freedom) * error)
+    assert welch_interval([1.0, 1.0], [2.0, 2.0]).estimate == 1.0
+
+
+def test_runs_that_differ_only_in_seed_are_one_group() -> None:
+    sides = [side("a1"), side("b1", width=16), side("a2", seed=2), side("b2", width=16, seed=2)]
+    assert [g.name for g in group(sides)] == ["a1+a2", "b1+b2"]
+    assert [g.name for g in group([side("a"), side("b", split_seed=2)])] == ["a", "b"]
+
+
+def test_equal_seeds_are_paired_and_others_are_not() -> None:
+    a = [side(f"a{s}", seed=s, noise=s) for s in (1, 2, 3)]
+    b = [side(f"b{s}", 0.05, 16, seed=s, noise=s) for s in (1, 2, 3)]
+    (paired,) = judge(group([*a, *b]))
+    assert paired.by == "seeds, paired"
+    assert paired.difference is not None
+    # The noise of a seed is the same on both sides: nothing of it is left.
+    assert paired.difference.low == pytest.approx(paired.difference.high, abs=1e-9)
+    assert paired.difference.estimate == pytest.approx(0.05 / math.log(2))
+    c = [side(f"c{s}", 0.05, 16, seed=s, noise=s) for s in (7, 8)]
+    (unpaired,) = judge(group([*a, *c]))
+    assert unpaired.by == "seeds"
+    assert unpaired.difference is not None
+    assert unpaired.difference.high - unpaired.difference.low > 0.01
+
+
+def test_one_seed_against_several_is_not_compared() -> None:
+    sides = [side("a1"), side("a2", seed=2), side("b", width=16)]
+    (verdict,) = judge(group(sides))
+    assert verdict.difference is None
+    assert "b has one seed" in verdict.refusal
+
+
+def test_every_run_is_compared_with_the_first() -> None:
+    sides = [side("a"), side("b", 0.1, 16), side("c", -0.1, 32)]
+    first, second = judge(group(sides))
+    assert (first.a, first.b, first.by) == ("a", "b", "lines")
+    assert first.difference is not None
+    assert first.difference.low > 0
+    assert second.difference is not None
+    assert second.difference.high < 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"sha256": "y"}, "trained on different data"),
+        ({"split_seed": 5}, "data.split_seed"),
+        ({"val_fraction": 0.2}, "data.val_fraction"),
+        ({"lines": "others"}, "count their validation lines differently"),
+        ({"without": "the file is gone"}, "b can't be scored: the file is gone"),
+    ],
+)
+def test_likelihoods_of_different_lines_are_not_compared(
+    changes: dict[str, Any], words: str
+) -> None:
+    (verdict,) = judge(group([side("a"), side("b", width=16, **changes)]))
+    assert verdict.difference is None
+    assert words in verdict.refusal

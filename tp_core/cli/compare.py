@@ -1,0 +1,117 @@
+"""`tp compare`: runs side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from tp_core.cli.terminal import emit, emit_json, emit_table, note
+
+if TYPE_CHECKING:
+    from tp_core.artifacts import Checkpoint
+    from tp_core.compare.render import Comparison
+
+
+@click.command()
+@click.option(
+    "--runs-dir",
+    type=click.Path(path_type=Path),
+    default=Path("runs"),
+    show_default=True,
+    help="Where the runs are.",
+)
+@click.option("--run-ids", "ids", required=True, metavar="A,B[,C…]", help="The runs to compare.")
+@click.option(
+    "--checkpoint", type=click.Choice(["best_val", "last"]), default="best_val", show_default=True
+)
+@click.option("--prompt", help="The text to continue.")
+@click.option("--unconditional", is_flag=True, help="Start from nothing.")
+@click.option("--n-samples", type=click.IntRange(min=1), default=3, show_default=True)
+@click.option("--max-new-tokens", type=click.IntRange(min=1), help="Most tokens to add.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--md", "as_markdown", is_flag=True, help="Print Markdown.")
+def command(
+    runs_dir: Path,
+    ids: str,
+    checkpoint: Checkpoint,
+    prompt: str | None,
+    unconditional: bool,
+    n_samples: int,
+    max_new_tokens: int | None,
+    seed: int,
+    as_json: bool,
+    as_markdown: bool,
+) -> None:
+    """Set runs side by side: figures, what differs, samples.
+
+    Bits per byte are compared with the first run's, line by line over the same validation lines,
+    with a bootstrap interval. Runs that differ only in train.seed count as one, and are compared by
+    mean and interval over seeds. Every run writes with its own samplers, from one prompt and seed.
+    """
+    if (prompt is None) != unconditional:
+        raise click.UsageError("give either --prompt TEXT or --unconditional")
+    if as_json and as_markdown:
+        raise click.UsageError("give --json or --md, not both")
+    from tp_core.errors import TpError
+    from tp_core.runs import find_run
+
+    wanted = [part.strip() for part in ids.split(",") if part.strip()]
+    runs = list({run.id: run for run in (find_run(runs_dir, part) for part in wanted)}.values())
+    if len(runs) < 2:
+        raise TpError("--run-ids needs two runs or more, with commas between: A,B")
+    from tp_core.cli.generate import encode_prompt
+    from tp_core.compare.differences import config_differences, provenance_differences
+    from tp_core.compare.likelihood import group, judge
+    from tp_core.compare.render import Comparison, as_data
+    from tp_core.compare.render import as_markdown as to_markdown
+    from tp_core.compare.sides import Sampling, look_at
+
+    sampling = Sampling(
+        prompt=prompt or "",
+        n_samples=n_samples,
+        max_new_tokens=max_new_tokens,
+        seed=seed,
+        encode=encode_prompt,
+    )
+    sides = []
+    for run in runs:
+        try:
+            sides.append(look_at(run, checkpoint, sampling))
+        except TpError as error:
+            if run.id in str(error):
+                raise
+            raise type(error)(f"run '{run.id}': {error}") from error
+    groups = group(sides)
+    comparison = Comparison(
+        checkpoint=checkpoint,
+        prompt=prompt or "",
+        sampling_seed=seed,
+        sides=tuple(sides),
+        groups=tuple(groups),
+        config=tuple(config_differences([side.config for side in sides])),
+        provenance=tuple(provenance_differences([side.provenance for side in sides])),
+        verdicts=tuple(judge(groups)),
+    )
+    if as_json:
+        emit_json(as_data(comparison))
+    elif as_markdown:
+        emit(to_markdown(comparison))
+    else:
+        _show(comparison)
+
+
+def _show(comparison: Comparison) -> None:
+    from tp_core.compare.render import sections
+
+    for index, section in enumerate(sections(comparison)):
+        emit(("\n" if index else "") + section.title)
+        if section.columns:
+            numbers = ("step", "loss", "bits/byte", "parameters", "FLOPs/token", "tokens/s")
+            emit_table(section.columns, section.rows, right=numbers)
+        for line in section.lines:
+            emit(line)
+    for remark in comparison.remarks:
+        note(f"note: {remark}")

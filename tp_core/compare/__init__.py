@@ -1,0 +1,1 @@
+"""Setting trained runs side by side."""
