@@ -1,7 +1,8 @@
 """A configurable decoder-only transformer playground built as a plugin framework.
 
-What a plugin author needs is here: `Component`, `Options`, `Spec`, `Dims` and `hookimpl`. Importing
-this package imports neither torch nor pydantic; each name is loaded when it is first used.
+What a plugin author needs is here: `Component`, `Options`, `Spec`, `Dims` and `hookimpl`; and for
+notebooks, `load_run`. Importing this package imports neither torch nor pydantic; each name is
+loaded when it is first used.
 """
 
 from __future__ import annotations
@@ -10,13 +11,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tp_core.artifacts import load_run
     from tp_core.component import Component
     from tp_core.hookspecs import hookimpl
     from tp_core.options import Dims, Options, Spec
 
 API_VERSION = 1
 
-__all__ = ["API_VERSION", "Component", "Dims", "Options", "Spec", "hookimpl"]
+__all__ = ["API_VERSION", "Component", "Dims", "Options", "Spec", "hookimpl", "load_run"]
 
 _HOME = {
     "Component": "tp_core.component",
@@ -24,6 +26,7 @@ _HOME = {
     "Options": "tp_core.options",
     "Spec": "tp_core.options",
     "hookimpl": "tp_core.hookspecs",
+    "load_run": "tp_core.artifacts",
 }
 
 

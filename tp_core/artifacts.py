@@ -1,16 +1,25 @@
-"""Opening what a training left behind: its plan, its tokenizer, and the model of a checkpoint."""
+"""Opening what a training left behind: its plan, its tokenizer, and the model of a checkpoint.
+
+What `tp export` writes is opened the same way.
+"""
 
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
+
+import torch
 
 from tp_core.checkpoint import load_checkpoint
 from tp_core.config.files import read_config
 from tp_core.config.plan import Plan, make_plan
+from tp_core.config.schema import Config
 from tp_core.device import Autocast, autocast_for, pick_device
+from tp_core.drift import drift
 from tp_core.errors import TpError
 from tp_core.model import Decoder
 from tp_core.plugins import Catalogue
@@ -18,11 +27,15 @@ from tp_core.runs import RunDir, read_json
 from tp_core.tokenizer import Tokenizer
 
 Checkpoint = Literal["best_val", "last"]
+EXPORTED = "model.safetensors"
 
 
 @dataclass(frozen=True, eq=False)
 class LoadedRun:
-    """A trained model, ready for use; `step` is the one its checkpoint was taken at."""
+    """A trained model, ready for use; `step` is the one its checkpoint was taken at.
+
+    `drift` says of each plugin that isn't the one it was trained with how it differs.
+    """
 
     run: RunDir
     plan: Plan
@@ -30,6 +43,44 @@ class LoadedRun:
     model: Decoder
     autocast: Autocast
     step: int
+    drift: tuple[str, ...] = ()
+
+    @property
+    def config(self) -> Config:
+        """The run's config, every default written out."""
+        return self.plan.config
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The tensors of a model, and the step they were taken at."""
+
+    tensors: Mapping[str, torch.Tensor]
+    step: int
+
+
+def load_run(
+    path: str | Path, checkpoint: Checkpoint = "best_val", *, strict_plugins: bool = False
+) -> LoadedRun:
+    """Open a run's directory, or one that `tp export` wrote, from Python.
+
+    ```python
+    run = tp_core.load_run("runs/20260101-120000-abc123")
+    ids = torch.tensor([[run.tokenizer.bos_id, *run.tokenizer.encode("the moon")]])
+    logits, _ = run.model(ids, SequenceInfo.of_rows(torch.tensor([ids.shape[1]]), ids.shape[1]))
+    ```
+
+    The model is in evaluation mode, on the best device there is; `run.config` is its config. Where
+    installed plugins differ from those it was trained with, a warning says so; `strict_plugins`
+    makes that an error. Raises `TpError` where there is nothing to open.
+    """
+    run = RunDir(Path(path))
+    if not run.path.is_dir():
+        raise TpError(f"no such directory: {run.path}; give a run's, or one 'tp export' wrote")
+    loaded = open_run(run, checkpoint, strict_plugins=strict_plugins)
+    for sentence in loaded.drift:
+        warnings.warn(sentence, stacklevel=2)
+    return loaded
 
 
 def open_plan(run: RunDir) -> Plan:
@@ -63,22 +114,25 @@ def _requirements(components: list[Mapping[str, Any]]) -> str:
     return " ".join(dict.fromkeys(f"{c['distribution']}=={c['version']}" for c in components))
 
 
-def load_run(run: RunDir, checkpoint: Checkpoint = "best_val") -> LoadedRun:
+def open_run(
+    run: RunDir, checkpoint: Checkpoint = "best_val", *, strict_plugins: bool = False
+) -> LoadedRun:
     """The model of a run's checkpoint, in evaluation mode, on the best device there is.
 
-    Raises `TpError` where there is no such checkpoint, or it doesn't fit.
+    Raises `TpError` where there is no such checkpoint, or it doesn't fit; with `strict_plugins`,
+    also where a plugin isn't the one it was trained with.
     """
-    path = run.last_path if checkpoint == "last" else run.best_val_path
-    if not path.exists():
-        others = [p.stem for p in (run.best_val_path, run.last_path) if p.exists()]
-        hint = f"it has: {', '.join(others)}" if others else "it has none"
-        raise TpError(f"run '{run.id}' has no checkpoint '{checkpoint}'; {hint}")
+    exported = run.path / EXPORTED
+    path = exported if exported.exists() else _checkpoint_path(run, checkpoint)
     plan = open_plan(run)
-    payload = load_checkpoint(path)
+    drifted = _drift(run, plan)
+    if strict_plugins and drifted:
+        raise TpError("\n".join(drifted))
+    weights = _exported(path) if path == exported else _weights(path)
     tokenizer = Tokenizer.load(run.tokenizer_path)
     model = Decoder(plan, tokenizer.vocab_size)
     try:
-        model.load_state_dict(payload["model"])
+        model.load_state_dict(dict(weights.tensors))
     except (KeyError, RuntimeError) as error:
         raise doesnt_fit(str(path), error) from error
     device = pick_device("auto")
@@ -88,8 +142,40 @@ def load_run(run: RunDir, checkpoint: Checkpoint = "best_val") -> LoadedRun:
         tokenizer=tokenizer,
         model=model.to(device).eval(),
         autocast=autocast_for(device, plan.config.train.precision),
-        step=json.loads(payload["state"])["step"],
+        step=weights.step,
+        drift=tuple(drifted),
     )
+
+
+def _checkpoint_path(run: RunDir, checkpoint: Checkpoint) -> Path:
+    path = run.last_path if checkpoint == "last" else run.best_val_path
+    if not path.exists():
+        others = [p.stem for p in (run.best_val_path, run.last_path) if p.exists()]
+        hint = f"it has: {', '.join(others)}" if others else "it has none"
+        raise TpError(f"run '{run.id}' has no checkpoint '{checkpoint}'; {hint}")
+    return path
+
+
+def _drift(run: RunDir, plan: Plan) -> list[str]:
+    records = read_json(run.provenance_path).get("components", [])
+    return drift(run.id, records, (chosen.registered.plugin for chosen in plan.components()))
+
+
+def _weights(path: Path) -> Weights:
+    payload = load_checkpoint(path)
+    return Weights(payload["model"], json.loads(payload["state"])["step"])
+
+
+def _exported(path: Path) -> Weights:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            step = int((file.metadata() or {})["step"])
+            names = file.keys()
+            return Weights({name: file.get_tensor(name) for name in names}, step)
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        raise TpError(f"{path} is damaged, or not of 'tp export' ({error}): export again") from None
 
 
 def doesnt_fit(what: str, error: Exception) -> TpError:

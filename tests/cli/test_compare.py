@@ -11,7 +11,7 @@ import torch
 from cli_runner import Run
 from tiny_runs import CONFIG, phrases, split, train
 
-from tp_core.artifacts import load_run
+from tp_core.artifacts import open_run
 from tp_core.compare import sides as compare_sides
 from tp_core.compare.differences import config_differences
 from tp_core.generation import Continuation
@@ -63,7 +63,7 @@ def test_the_figures_are_those_of_the_runs(tp: Run, runs_dir: Path) -> None:
 
 
 def test_scores_are_in_the_order_of_the_file(runs_dir: Path) -> None:
-    loaded = load_run(RunDir(runs_dir / "a1"))
+    loaded = open_run(RunDir(runs_dir / "a1"))
     val = compare_sides.open_run_data(loaded).val
     scores = compare_sides.score_all(loaded, val)
     for index in (0, len(val) // 2, len(val) - 1):
@@ -82,7 +82,7 @@ def test_operations_are_counted_as_by_hand(tp: Run, runs_dir: Path) -> None:
     row = compare(tp, runs_dir, "a1,b1", "--unconditional")["runs"][0]
     model = CONFIG["model"]
     d, layers, context = model["d_model"], model["n_layers"], model["max_seq_len"]
-    vocabulary = load_run(RunDir(runs_dir / "a1")).tokenizer.vocab_size
+    vocabulary = open_run(RunDir(runs_dir / "a1")).tokenizer.vocab_size
     matrices = layers * (4 * d * d + 3 * d * round(8 / 3 * d)) + vocabulary * d
     attention = layers * 2 * context * d  # q·k and weights·v
     assert row["flops_per_token"] == pytest.approx(2 * (matrices + attention))
@@ -120,7 +120,7 @@ def test_same_prompt_and_seed_for_every_side(tp: Run, runs_dir: Path) -> None:
 def test_samples_are_marked_by_where_they_stand_in_the_data(
     tp: Run, runs_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    loaded = load_run(RunDir(runs_dir / "a1"))
+    loaded = open_run(RunDir(runs_dir / "a1"))
     dataset = compare_sides.open_run_data(loaded)
     texts = [dataset.train.text(3), dataset.val.text(2), "nowhere to be found"]
 

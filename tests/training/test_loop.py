@@ -23,7 +23,7 @@ from tiny_runs import (
     write_config,
 )
 
-from tp_core.artifacts import load_run
+from tp_core.artifacts import open_run
 from tp_core.cli import main
 from tp_core.data.lines import split_lines
 from tp_core.errors import Diverged
@@ -125,7 +125,7 @@ def nll_of_line(model: Decoder, tokenizer: Tokenizer, text: str) -> float:
 
 @torch.no_grad()
 def test_losses_are_what_the_definition_says(plain: RunDir) -> None:
-    loaded = load_run(plain, "last")
+    loaded = open_run(plain, "last")
     texts = phrases()
     data = loaded.plan.config.data
     parts = split_lines(
@@ -188,8 +188,8 @@ def test_best_val_is_kept_when_the_model_gets_worse(tmp_path: Path) -> None:
     run = train(tmp_path, "r", changes=changes)
     best = min(split(run, "val"), key=lambda line: line["loss"])
     assert best["step"] < 5
-    assert load_run(run, "best_val").step == best["step"]
-    assert load_run(run, "last").step == 5
+    assert open_run(run, "best_val").step == best["step"]
+    assert open_run(run, "last").step == 5
     assert not torch.equal(
         weights(run.best_val_path)["embedding.weight"], weights(run.last_path)["embedding.weight"]
     )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tp_core.cli.strict import strict_plugins_option
 from tp_core.cli.terminal import emit, emit_json, emit_table, note
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 @click.option("--n-samples", type=click.IntRange(min=1), default=3, show_default=True)
 @click.option("--max-new-tokens", type=click.IntRange(min=1), help="Most tokens to add.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@strict_plugins_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--md", "as_markdown", is_flag=True, help="Print Markdown.")
 def command(
@@ -42,6 +44,7 @@ def command(
     n_samples: int,
     max_new_tokens: int | None,
     seed: int,
+    strict_plugins: bool,
     as_json: bool,
     as_markdown: bool,
 ) -> None:
@@ -79,11 +82,13 @@ def command(
     sides = []
     for run in runs:
         try:
-            sides.append(look_at(run, checkpoint, sampling))
+            sides.append(look_at(run, checkpoint, sampling, strict_plugins=strict_plugins))
         except TpError as error:
             if run.id in str(error):
                 raise
             raise type(error)(f"run '{run.id}': {error}") from error
+    for sentence in (sentence for side in sides for sentence in side.drift):
+        note(f"Warning: {sentence}")
     groups = group(sides)
     comparison = Comparison(
         checkpoint=checkpoint,

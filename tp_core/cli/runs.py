@@ -13,6 +13,7 @@ import click
 
 from tp_core.cli.groups import Group
 from tp_core.cli.terminal import emit, emit_json, emit_table, note, one_line
+from tp_core.drift import requirements
 from tp_core.errors import TpError
 from tp_core.run_query import FIGURES, Condition, FoundRun, find_runs
 from tp_core.run_query import show as show_value
@@ -131,18 +132,20 @@ def show(id_: str, runs_dir: Path, as_json: bool) -> None:
         path for path in (run.best_val_path, run.last_path, run.previous_path) if path.exists()
     ]
     sizes = {path.relative_to(run.path).as_posix(): path.stat().st_size for path in stored}
+    provenance = dict(files["provenance"] or {})
+    listed = provenance.pop("components", None)
+    records = [one for one in _list(listed) if isinstance(one, Mapping)]
     if as_json:
         checkpoints = [{"file": name, "bytes": size} for name, size in sizes.items()]
         facts = {"path": str(run.path), **_as_data(summary), "checkpoints": checkpoints}
-        emit_json({"run": facts, **files})
+        emit_json({"run": facts, "requirements": requirements(records), **files})
         return
-    provenance = dict(files["provenance"] or {})
-    components = _component_lines(provenance.pop("components", None))
     sections = {
         "": _head(run, summary),
         "config": _config_lines(files["config"] or {}),
         "summary": list(_figures(files["summary"] or {})),
-        "components": components,
+        "components": [*map(_component_line, records)],
+        "its plugins again (pip install -r)": requirements(records),
         "provenance": list(_figures(provenance)),
         "checkpoints": [
             f"{name}: {_short(size, (' B', ' kB', ' MB', ' GB'))}" for name, size in sizes.items()
@@ -234,10 +237,12 @@ def _figures(node: Any, name: str = "") -> Iterator[str]:
         yield f"{name} = {f'{node:.6g}' if isinstance(node, float) else _brief(node)}"
 
 
-def _component_lines(components: object) -> list[str]:
-    return [
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _component_line(one: Mapping[str, Any]) -> str:
+    return (
         f"{one.get('kind', '?')}: {one.get('name', '?')}, "
         f"from {one.get('distribution', '?')} {one.get('version', '?')}"
-        for one in (components if isinstance(components, list) else ())
-        if isinstance(one, Mapping)
-    ]
+    )

@@ -12,7 +12,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from tp_core.artifacts import Checkpoint, LoadedRun, load_run
+from tp_core.artifacts import Checkpoint, LoadedRun, open_run
 from tp_core.data.batches import eval_batches
 from tp_core.data.dataset import Dataset, TokenizedSplit
 from tp_core.errors import TpError
@@ -61,6 +61,7 @@ class Side:
     scores: SplitScores | None
     lines: str | None
     without: str
+    drift: tuple[str, ...] = ()
 
     @property
     def loss(self) -> float | None:
@@ -89,9 +90,11 @@ class Sampling:
     encode: Callable[[LoadedRun, str], list[int]]
 
 
-def look_at(run: RunDir, checkpoint: Checkpoint, sampling: Sampling) -> Side:
-    """Load, score and sample a run. Raises `TpError` where it has no such checkpoint."""
-    loaded = load_run(run, checkpoint)
+def look_at(
+    run: RunDir, checkpoint: Checkpoint, sampling: Sampling, *, strict_plugins: bool = False
+) -> Side:
+    """Load, score and sample a run. Raises `TpError` where `open_run` does."""
+    loaded = open_run(run, checkpoint, strict_plugins=strict_plugins)
     ids = sampling.encode(loaded, sampling.prompt)
     dataset, without = _data(loaded)
     scores = lines = None
@@ -112,6 +115,7 @@ def look_at(run: RunDir, checkpoint: Checkpoint, sampling: Sampling) -> Side:
         scores=None if without else scores,
         lines=None if without else lines,
         without=without,
+        drift=loaded.drift,
     )
 
 

@@ -1,0 +1,59 @@
+"""`tp export`: a run's model for other programs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from tp_core.cli.strict import note_drift, strict_plugins_option
+from tp_core.cli.terminal import emit
+
+if TYPE_CHECKING:
+    from tp_core.artifacts import Checkpoint
+
+
+@click.command()
+@click.argument("id_", metavar="RUN")
+@click.option(
+    "--runs-dir",
+    type=click.Path(path_type=Path),
+    default=Path("runs"),
+    show_default=True,
+    help="Where the runs are.",
+)
+@click.option(
+    "--checkpoint", type=click.Choice(["best_val", "last"]), default="best_val", show_default=True
+)
+@click.option(
+    "--format", type=click.Choice(["safetensors"]), default="safetensors", show_default=True
+)
+@strict_plugins_option
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="The directory to make. Default: RUN-export."
+)
+def command(
+    id_: str,
+    runs_dir: Path,
+    checkpoint: Checkpoint,
+    format: str,
+    strict_plugins: bool,
+    out: Path | None,
+) -> None:
+    """Write a run's weights, config and tokenizer as files that other programs read.
+
+    RUN is a run id, the beginning of one, or `latest`. In Python, tp_core.load_run(DIRECTORY) opens
+    what was written. Prints the directory.
+    """
+    from tp_core.runs import find_run
+
+    run = find_run(runs_dir, id_)
+    target = out or Path(f"{run.id}-export")
+    from tp_core.artifacts import open_run
+    from tp_core.export import export
+
+    loaded = open_run(run, checkpoint, strict_plugins=strict_plugins)
+    note_drift(loaded)
+    export(loaded, target)
+    emit(str(target))
