@@ -33,11 +33,17 @@ def option_block(registered: Registered) -> str:
         required = ", required" if info.is_required() else ""
         lines.append(f"# {describe(info)}{required}: {one_line(info.description or '')}")
         if defaults.get(name) is None:
-            examples = [toml_value(one) for one in info.examples or () if one is not None]
+            examples = [toml_value(_own(name, one)) for one in info.examples or () if one is not None]
             lines.append(f"# {name} = {examples[0] if examples else '...'}")
         else:
             lines.append(f"{name} = {toml_value(defaults[name])}")
     return "\n".join(lines)
+
+
+def _own(name: str, example: Any) -> Any:
+    """The value of an option in an example, which may spell out several options."""
+    several = isinstance(example, Mapping) and name in example
+    return example[name] if several else example
 
 
 def describe(info: FieldInfo) -> str:
