@@ -69,6 +69,26 @@ config = {
         ],
     },
     "report": {
-        "metrics": ["likelihood", "unique_rate"],  # computed when training ends
+        "metrics": [  # what a report says, and the summary of a training
+            "likelihood",
+            "best_step",
+            "loss_by_position",
+            "calibration",
+            "baselines",
+            "exact_copies",
+            "train_mass",
+            "novelty",
+            "longest_copy",
+            "good_turing",
+            "unique_rate",
+            "distinct",
+            "self_bleu",
+            "compression",
+            "repetition",
+            "oov",
+            "length_distance",
+            "endings",
+            "char_ngram",
+        ],
     },
 }
