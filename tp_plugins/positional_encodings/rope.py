@@ -7,6 +7,13 @@ with position n:
 
 so that the product of a query at m and a key at n depends on m − n alone. The paper pairs
 neighbouring features; pairing the two halves is the same up to a permutation of the weights.
+What may vary:
+
+- `layout`: the halves (Llama, GPT-NeoX) or neighbours (the paper, GPT-J) are the pairs;
+- `fraction` rotates only the first features of a head, as if they were all of it (GPT-NeoX, Phi);
+- `p` lets only that share of the frequencies turn, the highest (p-RoPE, Barbero et al. 2024,
+  arXiv:2410.06205); the rest of the pairs keep θ = 0 and can carry content over any distance;
+- `scaling` lowers frequencies for longer rows: see rope_scaling.py.
 """
 
 from __future__ import annotations
@@ -16,6 +23,8 @@ from torch import Tensor, nn
 
 from tp_core.interfaces import BuildContext
 from tp_plugins.positional_encodings import RopeOptions
+from tp_plugins.positional_encodings.rope_scaling import attention_factor, frequencies
+from tp_plugins.positional_encodings.rotation import turn_halves, turn_neighbours
 
 
 class Rope(nn.Module):
@@ -26,16 +35,21 @@ class Rope(nn.Module):
 
     def __init__(self, options: RopeOptions, ctx: BuildContext) -> None:
         super().__init__()
-        exponents = torch.arange(0, ctx.head_dim, 2, dtype=torch.float64) / ctx.head_dim
+        self.width = options.rotated_width(ctx.head_dim)
+        self.halves = options.layout == "half"
         positions = torch.arange(ctx.max_seq_len, dtype=torch.float64)
-        angles = torch.outer(positions, options.base**-exponents)
-        # Both halves of a head turn by the same angles: [max_seq_len, Dh].
-        self.register_buffer("cos", angles.cos().repeat(1, 2).float(), persistent=False)
-        self.register_buffer("sin", angles.sin().repeat(1, 2).float(), persistent=False)
+        angles = torch.outer(positions, frequencies(options, self.width, ctx.max_seq_len))
+        # Both features of a pair turn by the same angle: [max_seq_len, width].
+        angles = angles.repeat(1, 2) if self.halves else angles.repeat_interleave(2, 1)
+        size = attention_factor(options)
+        self.register_buffer("cos", (size * angles.cos()).float(), persistent=False)
+        self.register_buffer("sin", (size * angles.sin()).float(), persistent=False)
 
     def rotate(self, t: Tensor, positions: Tensor) -> Tensor:
         """t [B, H, T, Dh] turned by positions [B or 1, T]; in fp32, whatever t is in."""
         index = positions.clamp(min=0)
         cos, sin = self.cos[index][:, None], self.sin[index][:, None]
-        a, b = t.float().chunk(2, dim=-1)
-        return (t * cos + torch.cat([-b, a], dim=-1) * sin).type_as(t)
+        turn = turn_halves if self.halves else turn_neighbours
+        if self.width == t.shape[-1]:
+            return turn(t, cos, sin)
+        return torch.cat([turn(t[..., : self.width], cos, sin), t[..., self.width :]], -1)
