@@ -13,14 +13,23 @@ from tp_core.plugins import OWN, Catalogue
 
 DEFAULT = Path(__file__).parents[2] / "configs" / "default.toml"
 
-#            none, learned, sinusoidal, rope, alibi, fox
+#            none, learned, sinusoidal, rope, xpos, alibi, t5, kerple, fire, fox, cope
 TABLE = {
-    "softmax": "yes  yes      yes         yes   yes    yes",
-    "mla": "    yes  yes      yes         yes   yes    yes",
-    "linear": " yes  yes      yes         yes   no     no ",
+    "softmax": "yes  yes      yes         yes   yes   yes    yes yes     yes   yes  yes",
+    "mla": "    yes  yes      yes         yes   yes   yes    yes yes     yes   yes  yes",
+    "linear": " yes  yes      yes         yes   yes   no     no  no      no    no   no ",
+    "differential": "yes yes  yes         yes   yes   yes    yes yes     yes   yes  yes",
+    "gated_delta": " yes yes  yes         no    no    no     no  no      no    no   no ",
 }
-ENCODINGS = ("none", "learned", "sinusoidal", "rope", "alibi", "fox")
-MISSING = {"alibi": "bias", "fox": "score"}
+ENCODINGS = (
+    *("none", "learned", "sinusoidal", "rope", "xpos"),
+    *("alibi", "t5", "kerple", "fire", "fox", "cope"),
+)
+MISSING = {
+    **dict.fromkeys(("rope", "xpos"), "rotate"),
+    **dict.fromkeys(("alibi", "t5", "kerple", "fire"), "bias"),
+    **dict.fromkeys(("fox", "cope"), "score"),
+}
 PAIRS = [
     (encoding, attention, legal == "yes")
     for attention, row in TABLE.items()

@@ -20,6 +20,12 @@ class SoftmaxOptions(Options):
     qk_norm: Spec[Literal["norm"]] | None = Field(
         None, description="norm over head_dim on queries and keys", examples=["rmsnorm"]
     )
+    qk_norm_after: Spec[Literal["norm"]] | None = Field(
+        None, description="in place of qk_norm: the same after rotation", examples=["rmsnorm"]
+    )
+    qk_norm_full: Spec[Literal["norm"]] | None = Field(
+        None, description="in place of qk_norm: over all heads together", examples=["rmsnorm"]
+    )
     softcap: float | None = Field(
         None,
         gt=0,
@@ -45,9 +51,41 @@ class SoftmaxOptions(Options):
             yield f"n_heads = {dims.n_heads} is not divisible by n_kv_heads = {self.n_kv_heads}"
         if self.value_residual and dims.n_layers < 2:
             yield "value_residual mixes in the first layer's values, so n_layers must be at least 2"
+        norms = ("qk_norm", "qk_norm_after", "qk_norm_full")
+        chosen = [name for name in norms if getattr(self, name) is not None]
+        if len(chosen) > 1:
+            yield f"{' and '.join(chosen)} are set; queries and keys are normalised once"
 
     def offers(self, dims: Dims) -> Mapping[str, Mapping[str, int]]:
         return {"embed": {}, "rotate": {}, "bias": {}, "score": {}}
+
+
+class DifferentialOptions(Options):
+    n_kv_heads: int | None = Field(
+        None, ge=1, description="heads of keys and values; null is n_heads", examples=[1]
+    )
+    window: int | None = Field(
+        None, ge=1, description="most keys a query sees, itself included; null is all", examples=[3]
+    )
+
+    def problems(self, dims: Dims) -> Iterable[str]:
+        if dims.head_dim % 2:
+            yield f"gives each head two maps, so head_dim must be even, not {dims.head_dim}"
+        if self.n_kv_heads and dims.n_heads % self.n_kv_heads:
+            yield f"n_heads = {dims.n_heads} is not divisible by n_kv_heads = {self.n_kv_heads}"
+
+    def offers(self, dims: Dims) -> Mapping[str, Mapping[str, int]]:
+        there = {"head_dim": dims.head_dim // 2}
+        return {"embed": {}, "rotate": there, "bias": there, "score": there}
+
+
+class GatedDeltaOptions(Options):
+    conv_width: int = Field(
+        4, ge=1, description="tokens the convolutions on q, k and v see; 1 is off", examples=[1, 3]
+    )
+
+    def offers(self, dims: Dims) -> Mapping[str, Mapping[str, int]]:
+        return {"embed": {}}
 
 
 class LinearOptions(Options):
@@ -105,5 +143,19 @@ def tp_attentions() -> list[Component]:
             options=MlaOptions,
             summary="Multi-head latent attention: heads read one small latent per token",
             paper="DeepSeek-AI 2024, arXiv:2405.04434",
+        ),
+        Component(
+            name="differential",
+            target=f"{here}.differential:Differential",
+            options=DifferentialOptions,
+            summary="The difference of two softmax maps per head, which cancels noise",
+            paper="Ye et al. 2024, arXiv:2410.05258",
+        ),
+        Component(
+            name="gated_delta",
+            target=f"{here}.gated_delta:GatedDelta",
+            options=GatedDeltaOptions,
+            summary="Delta rule with forgetting: a matrix per head that corrects what it recalls",
+            paper="Yang, Kautz & Hatamizadeh 2024, arXiv:2412.06464",
         ),
     ]

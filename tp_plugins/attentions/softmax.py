@@ -8,7 +8,8 @@ multi-head (all), grouped-query (Ainslie et al. 2023, arXiv:2305.13245), multi-q
 
 - `window` limits each query to the last keys (Beltagy et al. 2020, arXiv:2004.05150);
 - `qk_norm` normalises queries and keys per head, before they are rotated (Henry et al. 2020,
-  arXiv:2010.04245, with any norm in place of L2);
+  arXiv:2010.04245, with any norm in place of L2); `qk_norm_after` does so once they are rotated;
+  `qk_norm_full` takes the heads of a token together, before (OLMo 2, arXiv:2501.00656, section 3);
 - `softcap` squashes logits to c·tanh(logit / c) (Gemma 2, arXiv:2408.00118, section 2);
 - `sink` gives each head a learned logit without a value, so that it may attend to nothing (OpenAI
   2025, gpt-oss, arXiv:2508.10925; after Xiao et al. 2023, arXiv:2309.17453);
@@ -39,9 +40,11 @@ class Softmax(nn.Module):
         self.v = ctx.linear(ctx.dim, d_kv, bias=options.bias)
         self.out = ctx.linear(d_q, ctx.dim, residual=True, bias=options.bias)
         self.q_norm = self.k_norm = None
-        if options.qk_norm:
-            self.q_norm = ctx.make(options.qk_norm, dim=ctx.head_dim)
-            self.k_norm = ctx.make(options.qk_norm, dim=ctx.head_dim)
+        norm = options.qk_norm or options.qk_norm_after or options.qk_norm_full
+        if norm:
+            full = options.qk_norm_full is not None
+            self.q_norm = ctx.make(norm, dim=d_q if full else ctx.head_dim)
+            self.k_norm = ctx.make(norm, dim=d_kv if full else ctx.head_dim)
         self.sink = nn.Parameter(torch.zeros(ctx.n_heads)) if options.sink else None
         self.gate = ctx.linear(ctx.dim, d_q, bias=options.bias) if options.gate else None
         self.positions = ctx.positions()
@@ -59,17 +62,22 @@ class Softmax(nn.Module):
         self, x: Tensor, seq: SequenceInfo, state: State | None
     ) -> tuple[Tensor, State | None]:
         """x [B, T, D] -> y [B, T, D], and the state after it."""
-        q = self.q(x).unflatten(-1, (-1, self.head_dim))
-        k = self.k(x).unflatten(-1, (-1, self.head_dim))
+        q, k = self.q(x), self.k(x)
+        if self.options.qk_norm_full:
+            q, k = self._normed(q, k)
+        q = q.unflatten(-1, (-1, self.head_dim))
+        k = k.unflatten(-1, (-1, self.head_dim))
         v = self.v(x).unflatten(-1, (-1, self.head_dim))
-        if self.q_norm is not None and self.k_norm is not None:
-            q, k = self.q_norm(q), self.k_norm(k)
+        if self.options.qk_norm:
+            q, k = self._normed(q, k)
         if self.options.value_residual is not None:
             # Layers may differ in heads: values are only mixed with those of the same shape.
             first = seq.shared.setdefault(("first value", tuple(v.shape)), v)
             v = v + self.options.value_residual * (first - v)
         q = self.positions.rotate(q.transpose(1, 2), seq.token_positions, "q")
         k = self.positions.rotate(k.transpose(1, 2), seq.token_positions, "k").transpose(1, 2)
+        if self.options.qk_norm_after:
+            q, k = self._normed(q, k)
         features = self.positions.features(x, seq, part(state, "positions"))
         keys = self.cache.append(part(state, "cache"), seq, k=k, v=v, **features)
         y = attend(
@@ -87,3 +95,8 @@ class Softmax(nn.Module):
         if self.gate is not None:
             y = y * torch.sigmoid(self.gate(x))
         return self.out(y), state
+
+    def _normed(self, q: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:
+        assert self.q_norm is not None
+        assert self.k_norm is not None
+        return self.q_norm(q), self.k_norm(k)

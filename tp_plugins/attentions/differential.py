@@ -1,0 +1,103 @@
+"""Differential attention (Ye et al. 2024, arXiv:2410.05258, section 2.1).
+
+    out = (softmax(q1·k1ᵀ / √d) − λ·softmax(q2·k2ᵀ / √d))·v,    what both maps find is noise
+    λ = exp(λq1·λk1) − exp(λq2·λk2) + λ_init,    λ_init = 0.8 − 0.6·exp(−0.3·(l − 1)), l = 1..L
+    y = [(1 − λ_init)·norm(out_h), h = 1..H]·Wo,    norm: root mean square over one head's features
+
+A head's two maps have queries and keys of width d = head_dim / 2 and share values of width
+head_dim, so parameters and cache are those of softmax attention with the same n_heads. (The paper
+compares at equal d, so with half as many heads.) All heads of a layer share the vectors λq and λk
+[d] and the norm's gain [head_dim], as in the authors' code. An encoding acts on both maps alike,
+and sees n_heads heads of width d.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tp_core.interfaces import BuildContext, Keys, KVCache, SequenceInfo, State, attend, part
+from tp_plugins.attentions import DifferentialOptions
+
+
+class Differential(nn.Module):
+    """Caches n_kv_heads · 2 · head_dim numbers per token, of at most `window` tokens."""
+
+    def __init__(self, options: DifferentialOptions, ctx: BuildContext) -> None:
+        super().__init__()
+        self.window = options.window
+        self.head_dim, self.map_dim = ctx.head_dim, ctx.head_dim // 2
+        d_q, d_kv = (n * ctx.head_dim for n in (ctx.n_heads, options.n_kv_heads or ctx.n_heads))
+        self.q = ctx.linear(ctx.dim, d_q)
+        self.k = ctx.linear(ctx.dim, d_kv)
+        self.v = ctx.linear(ctx.dim, d_kv)
+        self.out = ctx.linear(d_q, ctx.dim, residual=True)
+        self.start = 0.8 - 0.6 * math.exp(-0.3 * ctx.layer_index)
+        self.lambdas = nn.ParameterDict(
+            {name: torch.randn(self.map_dim) * 0.1 for name in ("q1", "k1", "q2", "k2")}
+        )
+        self.norm = nn.RMSNorm(ctx.head_dim, eps=1e-5)
+        self.positions = ctx.positions(head_dim=self.map_dim)
+        self.cache = KVCache(window=options.window)
+
+    def init_state(
+        self, batch: int, capacity: int, device: torch.device, dtype: torch.dtype
+    ) -> State:
+        return {
+            "cache": self.cache.init_state(batch, capacity, device),
+            "positions": self.positions.init_state(batch, capacity, device, dtype),
+        }
+
+    def forward(
+        self, x: Tensor, seq: SequenceInfo, state: State | None
+    ) -> tuple[Tensor, State | None]:
+        """x [B, T, D] -> y [B, T, D], and the state after it."""
+        q1, q2 = (self._rotated(t, seq, "q") for t in self._maps(self.q(x)))
+        k1, k2 = (self._rotated(t, seq, "k").transpose(1, 2) for t in self._maps(self.k(x)))
+        v = self.v(x).unflatten(-1, (-1, self.head_dim))
+        features = self.positions.features(x, seq, part(state, "positions"))
+        keys = self.cache.append(part(state, "cache"), seq, k1=k1, k2=k2, v=v, **features)
+        found, noise = (
+            self._weighed(q, keys, name, seq, features.get("features"))
+            for q, name in ((q1, "k1"), (q2, "k2"))
+        )
+        y = self.norm((found - self._factor() * noise).transpose(1, 2).float())
+        return self.out(((1 - self.start) * y).flatten(-2).to(x.dtype)), state
+
+    def _factor(self) -> Tensor:
+        """λ, one number for the layer."""
+        first = (self.lambdas["q1"] * self.lambdas["k1"]).sum().exp()
+        second = (self.lambdas["q2"] * self.lambdas["k2"]).sum().exp()
+        factor: Tensor = first - second + self.start
+        return factor
+
+    def _maps(self, t: Tensor) -> tuple[Tensor, ...]:
+        """[B, T, H·Dh] as what each of the two maps takes of it, [B, H, T, d]."""
+        return torch.unflatten(t, -1, (-1, 2, self.map_dim)).transpose(1, 3).unbind(1)
+
+    def _rotated(self, t: Tensor, seq: SequenceInfo, which: str) -> Tensor:
+        return self.positions.rotate(t, seq.token_positions, which)
+
+    def _weighed(
+        self, q: Tensor, keys: Keys, name: str, seq: SequenceInfo, features: Tensor | None
+    ) -> Tensor:
+        """The values under one of the maps, [B, H, T, Dh]."""
+        if not self.positions.scores:
+            # Fused kernels want queries as wide as values, and zeros add nothing to a product.
+            wide = (0, self.head_dim - self.map_dim)
+            q, k = F.pad(q, wide), F.pad(keys[name], wide)
+            keys = dataclasses.replace(keys, entries={**keys.entries, name: k})
+        return attend(
+            q,
+            keys,
+            seq,
+            self.positions,
+            k=name,
+            window=self.window,
+            scale=1 / math.sqrt(self.map_dim),
+            features=features,
+        )
