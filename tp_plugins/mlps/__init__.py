@@ -3,29 +3,85 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Literal
 
 from pydantic import Field
 
-from tp_core import Component, Dims, Options, hookimpl
+from tp_core import Component, Dims, Options, Spec, hookimpl
 
 
-class GeluOptions(Options):
+class PlainOptions(Options):
     expansion: float = Field(4.0, gt=0, description="hidden width / d_model", examples=[2.0])
     bias: bool = Field(False, description="add a bias in both projections")
 
+    def hidden(self, dim: int) -> int:
+        """The hidden width at a model width of `dim`, a whole number above 0."""
+        return max(1, round(self.expansion * dim))
 
-class SwigluOptions(Options):
-    expansion: float = Field(
-        8 / 3, gt=0, description="hidden width / d_model, per branch", examples=[2.0]
+
+class GeluOptions(PlainOptions):
+    approximate: Literal["none", "tanh"] = Field(
+        "none", description="Φ itself, or the tanh near it that GPT-2 uses"
+    )
+
+
+class GatedOptions(Options):
+    expansion: float | None = Field(
+        None,
+        gt=0,
+        description='hidden width / d_model, per branch; null is 8/3, or 4 with match = "params"',
+        examples=[2.0],
+    )
+    # No Literal: its value would also be tried with no expansion, where 8/3 is the match already.
+    match: str | None = Field(
+        None,
+        pattern="^params$",
+        description='"params": expansion is that of a plain MLP, and this one gets as many weights',
+        examples=[{"match": "params", "expansion": 2.0}],
     )
     bias: bool = Field(False, description="add a bias in all three projections")
+
+    def hidden(self, dim: int) -> int:
+        """The width of each branch at a model width of `dim`, a whole number above 0.
+
+        With `match = "params"` the one whose parameters come nearest in number to those of a plain
+        MLP of the same `expansion` and `bias`.
+        """
+        if self.match is None:
+            return max(1, round((self.expansion or 8 / 3) * dim))
+        plain = PlainOptions(expansion=self.expansion or 4.0).hidden(dim)
+        per_unit = 3 * dim + 2 * self.bias
+        return max(1, round(plain * (2 * dim + self.bias) / per_unit))
+
+
+class GegluOptions(GatedOptions):
+    approximate: Literal["none", "tanh"] = Field(
+        "none", description="Φ itself, or the tanh near it that Gemma uses"
+    )
 
 
 class MoeOptions(Options):
     n_experts: int = Field(4, ge=2, description="MLPs to choose from", examples=[3])
-    top_k: int = Field(2, ge=1, description="MLPs that compute each token", examples=[1])
-    expansion: float = Field(
-        2.0, gt=0, description="hidden width / d_model of one expert", examples=[1.0]
+    top_k: int = Field(
+        2,
+        ge=1,
+        description="MLPs that compute each token",
+        examples=[3, {"top_k": 1, "norm_topk": False}],
+    )
+    expert: Spec[Literal["mlp"]] = Field(
+        Spec("swiglu", {"expansion": 4 / 3}), description="each of them", examples=["relu2"]
+    )
+    scores: Literal["softmax", "sigmoid"] = Field(
+        "softmax", description="how the router's logits become scores: among each other or alone"
+    )
+    norm_topk: bool = Field(True, description="divide the chosen experts' scores by their sum")
+    n_shared: int = Field(0, ge=0, description="further experts that compute all", examples=[1])
+    # No bool: true would also be tried without shared experts, where it is refused.
+    shared_gate: str | None = Field(
+        None,
+        pattern="^sigmoid$",
+        description='"sigmoid": what shared experts add is scaled by σ(w·x); null: it is not',
+        examples=[{"shared_gate": "sigmoid", "n_shared": 2}],
     )
     loss_weight: float = Field(
         0.01, ge=0, description="weight of the balance loss; 0 is off", examples=[0.1]
@@ -37,30 +93,71 @@ class MoeOptions(Options):
     def problems(self, dims: Dims) -> Iterable[str]:
         if self.top_k > self.n_experts:
             yield f"top_k = {self.top_k} is more than n_experts = {self.n_experts}"
+        if self.top_k == self.n_experts and (self.loss_weight or self.bias_rate):
+            yield (
+                f"top_k = n_experts = {self.top_k} leaves nothing to balance: "
+                "set loss_weight = 0 and bias_rate = 0"
+            )
+        if self.top_k == 1 and self.norm_topk:
+            yield (
+                "top_k = 1 with norm_topk weighs every choice by 1, whatever its score: "
+                "set norm_topk = false"
+            )
+        if self.shared_gate and not self.n_shared:
+            yield "shared_gate scales shared experts, and there is none: set n_shared"
 
 
 @hookimpl
 def tp_mlps() -> list[Component]:
+    here = "tp_plugins.mlps"
     return [
         Component(
             name="gelu",
-            target="tp_plugins.mlps.gelu:Gelu",
+            target=f"{here}.gelu:Gelu",
             options=GeluOptions,
             summary="Two linear maps around a GELU",
             paper="Hendrycks & Gimpel 2016, arXiv:1606.08415",
         ),
         Component(
+            name="relu",
+            target=f"{here}.relu:Relu",
+            options=PlainOptions,
+            summary="Two linear maps around a ReLU",
+            paper="Vaswani et al. 2017, arXiv:1706.03762",
+        ),
+        Component(
+            name="relu2",
+            target=f"{here}.relu2:Relu2",
+            options=PlainOptions,
+            summary="Two linear maps around a squared ReLU",
+            paper="So et al. 2021, arXiv:2109.08668",
+        ),
+        Component(
+            name="silu",
+            target=f"{here}.silu:Silu",
+            options=PlainOptions,
+            summary="Two linear maps around a SiLU, also called Swish",
+            paper="Elfwing et al. 2017, arXiv:1702.03118; Ramachandran et al., arXiv:1710.05941",
+        ),
+        Component(
             name="swiglu",
-            target="tp_plugins.mlps.swiglu:Swiglu",
-            options=SwigluOptions,
+            target=f"{here}.swiglu:Swiglu",
+            options=GatedOptions,
             summary="A SiLU branch gates a linear one",
             paper="Shazeer 2020, arXiv:2002.05202",
         ),
         Component(
+            name="geglu",
+            target=f"{here}.geglu:Geglu",
+            options=GegluOptions,
+            summary="A GELU branch gates a linear one",
+            paper="Shazeer 2020, arXiv:2002.05202",
+        ),
+        Component(
             name="moe",
-            target="tp_plugins.mlps.moe:Moe",
+            target=f"{here}.moe:Moe",
             options=MoeOptions,
             summary="Each token is computed by the few of many MLPs its router prefers",
-            paper="Fedus et al. 2021, arXiv:2101.03961; Wang et al. 2024, arXiv:2408.15664",
+            paper="Fedus et al. 2021, arXiv:2101.03961; Dai et al. 2024, arXiv:2401.06066",
         ),
     ]

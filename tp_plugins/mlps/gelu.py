@@ -1,25 +1,23 @@
-"""The plain transformer MLP with a Gaussian error linear unit (arXiv:1606.08415).
+"""The plain transformer MLP with a Gaussian error linear unit (arXiv:1606.08415, section 2).
 
-y = W2 · gelu(W1·x),    gelu(z) = z·Φ(z), Φ the standard normal distribution function
+    y = W2·gelu(W1·x),    gelu(z) = z·Φ(z), Φ the standard normal distribution function
+
+With `approximate = "tanh"`, Φ(z) is ½·(1 + tanh(√(2/π)·(z + 0.044715·z³))), as in GPT-2.
 """
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch.nn.functional as F
-from torch import Tensor, nn
 
 from tp_core.interfaces import BuildContext
 from tp_plugins.mlps import GeluOptions
+from tp_plugins.mlps.plain import Plain
 
 
-class Gelu(nn.Module):
+class Gelu(Plain):
+    """x [B, T, D] -> y [B, T, D]"""
+
     def __init__(self, options: GeluOptions, ctx: BuildContext) -> None:
-        super().__init__()
-        hidden = max(1, round(options.expansion * ctx.dim))
-        self.up = ctx.linear(ctx.dim, hidden, bias=options.bias)
-        self.down = ctx.linear(hidden, ctx.dim, residual=True, bias=options.bias)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """x [B, T, D] -> y [B, T, D]"""
-        y: Tensor = self.down(F.gelu(self.up(x)))
-        return y
+        super().__init__(options, ctx, partial(F.gelu, approximate=options.approximate))
