@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tp_core.cli.strict import note_drift, strict_plugins_option
+
 if TYPE_CHECKING:
     from tp_core.artifacts import Checkpoint, LoadedRun
     from tp_core.config.plan import Plan
@@ -20,6 +22,7 @@ FLAGS: Mapping[str, tuple[str, str]] = {
     "temperature": ("temperature", "temperature"),
     "top_k": ("top_k", "k"),
     "top_p": ("top_p", "p"),
+    "min_p": ("min_p", "p"),
 }
 
 
@@ -37,6 +40,7 @@ FLAGS: Mapping[str, tuple[str, str]] = {
 @click.option("--temperature", type=click.FloatRange(min=0), help="0 is greedy.")
 @click.option("--top-k", type=click.IntRange(min=1))
 @click.option("--top-p", type=click.FloatRange(min=0, max=1, min_open=True))
+@click.option("--min-p", type=click.FloatRange(min=0, max=1))
 @click.option(
     "--sampler",
     "samplers",
@@ -46,6 +50,7 @@ FLAGS: Mapping[str, tuple[str, str]] = {
 )
 @click.option("--n-samples", type=click.IntRange(min=1), default=1, show_default=True)
 @click.option("--seed", type=click.IntRange(min=0), help="Where the random draws start.")
+@strict_plugins_option
 @click.option("--stream", is_flag=True, help="Print one sample as it comes.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
@@ -58,9 +63,11 @@ def command(
     temperature: float | None,
     top_k: int | None,
     top_p: float | None,
+    min_p: float | None,
     samplers: tuple[str, ...],
     n_samples: int,
     seed: int | None,
+    strict_plugins: bool,
     stream: bool,
     as_json: bool,
 ) -> None:
@@ -70,8 +77,9 @@ def command(
     tp generate --run-id latest --prompt "the moon" --n-samples 3
     tp generate --run-id latest --unconditional --sampler top_k,k=20
 
-    Sampling flags left out come from the run's config. --temperature, --top-k and --top-p set their
-    entry of the chain, or add it.
+    Sampling flags left out come from the run's config. --temperature, --top-k, --top-p and --min-p
+    set their entry of the chain, or add one: before those of these four that come later, or at the
+    end.
     """
     if (prompt is None) != unconditional:
         raise click.UsageError("give either --prompt TEXT or --unconditional")
@@ -82,10 +90,11 @@ def command(
     from tp_core.runs import find_run
 
     run = find_run(runs_dir, run_id)
-    from tp_core.artifacts import load_run
+    from tp_core.artifacts import open_run
 
-    loaded = load_run(run, checkpoint)
-    flags = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
+    loaded = open_run(run, checkpoint, strict_plugins=strict_plugins)
+    note_drift(loaded)
+    flags = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "min_p": min_p}
     plan = with_samplers(loaded.plan, samplers, {k: v for k, v in flags.items() if v is not None})
     ids = encode_prompt(loaded, prompt or "")
     config = plan.config

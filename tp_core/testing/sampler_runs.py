@@ -47,13 +47,23 @@ class Batch:
         every token goes by."""
         state = _init_state(sampler, len(self.rows))
         lengths = torch.tensor([6, 4, 2, 1])[self.rows]
-        history = self.names[some_tokens(ROWS, 6 + STEPS, purpose="history")[self.rows]]
+        history = self.names[_histories()[self.rows]]
         rows = self.rows.numpy().astype(np.int64)
         made = [
             SamplerStep(history, lengths + at, state, self.key, rows, draw=1) for at in range(STEPS)
         ]
         taken = [history.gather(1, (lengths + at)[:, None])[:, 0] for at in range(STEPS)]
         return made, taken
+
+
+def _histories() -> Tensor:
+    """Tokens [ROWS, 6 + STEPS]. The first row goes round in a circle of three, and the second, after
+    a token, in one of two: a sampler that minds repeats meets them long and short."""
+    history = some_tokens(ROWS, 6 + STEPS, purpose="history")
+    index = torch.arange(6 + STEPS)
+    history[0] = history[0, index % 3]
+    history[1, 1:] = history[1, 1 + index[:-1] % 2]
+    return history
 
 
 def _init_state(sampler: Any, batch: int) -> State:

@@ -204,7 +204,7 @@ def _unchanged(logits: Tensor, output: Tensor) -> bool:
 
 
 # What options of these usual names do at the ends of their range. Some `p` keep all at 1 and some
-# at 0, so one of the two must.
+# at 0, and a penalty may be a factor or a term, so one of the two must.
 _ENDS: dict[str, tuple[tuple[tuple[float, ...], Callable[[Tensor, Tensor], bool], str], ...]] = {
     "temperature": (((0,), _greedy, "greedy"), ((1,), _unchanged, "no change")),
     "k": (((VOCAB,), _unchanged, "no change"), ((1,), _greedy, "greedy")),
@@ -212,7 +212,10 @@ _ENDS: dict[str, tuple[tuple[tuple[float, ...], Callable[[Tensor, Tensor], bool]
     "p": (((0, 1), _unchanged, "no change"),),
     "top_p": (((1,), _unchanged, "no change"),),
     "min_p": (((0,), _unchanged, "no change"),),
-    "penalty": (((1,), _unchanged, "no change"),),
+    "typical_p": (((1,), _unchanged, "no change"),),
+    "penalty": (((0, 1), _unchanged, "no change"),),
+    "multiplier": (((0, 1), _unchanged, "no change"),),
+    "probability": (((0,), _unchanged, "no change"),),
 }
 
 

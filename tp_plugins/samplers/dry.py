@@ -1,0 +1,42 @@
+"""DRY, "don't repeat yourself" (p-e-w 2024, text-generation-webui #5677).
+
+A token x that followed, earlier in the row, the same m tokens that now stand at its end would
+lengthen that repeat to m + 1. For its longest one, where m ≥ `allowed_length`,
+
+    logit(x) ← logit(x) − multiplier · base^(m − allowed_length)
+
+The prompt counts, and a match may overlap the end. Nothing is removed: the penalty is held within
+what fp32 can hold. Equal logits under equal penalties stay equal, and multiplier 0 is off.
+
+The original ends matches at "sequence breakers", line breaks and quotes, given as text. A row here
+is one phrase, begun by a start token that no match reaches beyond, and a sampler knows no token
+by its text, so there are none.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tp_core.interfaces import SamplerStep
+from tp_plugins.samplers import DryOptions
+from tp_plugins.samplers.history import penalised, repeated
+
+
+class Dry:
+    def __init__(self, options: DryOptions, ctx: Any) -> None:
+        self.multiplier, self.base = options.multiplier, options.base
+        self.allowed_length = options.allowed_length
+
+    def __call__(self, logits: Tensor, step: SamplerStep) -> Tensor:
+        if self.multiplier == 0:
+            return logits
+        found = repeated(step, most=step.history.shape[1])
+        history = step.history[:, : found.shape[1]]
+        longest = torch.zeros_like(logits, dtype=torch.int64)
+        longest.scatter_reduce_(1, history, found, "amax")
+        excess = (longest - self.allowed_length).double()
+        penalty = self.multiplier * torch.pow(self.base, excess)
+        return penalised(logits.double() - torch.where(excess >= 0, penalty, 0.0), logits)
