@@ -12,6 +12,7 @@ import torch
 
 from tp_core.interfaces import ParameterInfo
 from tp_plugins.optimizers import AdamWOptions
+from tp_plugins.optimizers.shared import groups_by_rate
 
 
 class AdamW:
@@ -20,13 +21,8 @@ class AdamW:
 
     def build(self, parameters: list[ParameterInfo]) -> torch.optim.Optimizer:
         """One group for each learning rate and weight decay among the parameters."""
-        groups: dict[tuple[float, float], dict[str, Any]] = {}
-        for info in parameters:
-            key = (info.learning_rate, info.weight_decay)
-            group = groups.setdefault(key, {"params": [], "lr": key[0], "weight_decay": key[1]})
-            group["params"].append(info.parameter)
         betas = (self.options.beta1, self.options.beta2)
         fused = parameters[0].parameter.device.type in ("cpu", "cuda")
         return torch.optim.AdamW(
-            list(groups.values()), betas=betas, eps=self.options.eps, fused=fused
+            groups_by_rate(parameters), betas=betas, eps=self.options.eps, fused=fused
         )

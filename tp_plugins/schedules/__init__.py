@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Literal
 
 from pydantic import Field
 
@@ -21,6 +22,29 @@ class CosineOptions(WarmupOptions):
     floor: float = Field(0.1, ge=0, le=1, description="factor at the last step", examples=[0.5])
 
 
+class LinearOptions(WarmupOptions):
+    floor: float = Field(0.0, ge=0, le=1, description="factor at the last step", examples=[0.5])
+
+
+class WsdOptions(WarmupOptions):
+    decay: float = Field(
+        0.1, gt=0, lt=1, description="share of max_steps at the end that decays", examples=[0.5]
+    )
+    shape: Literal["linear", "cosine", "sqrt"] = Field("linear", description="how it decays")
+    floor: float = Field(0.0, ge=0, le=1, description="factor at the last step", examples=[0.5])
+
+    def decay_steps(self, max_steps: int) -> int:
+        """How many of `max_steps` decay: at least one."""
+        return max(1, round(self.decay * max_steps))
+
+    def problems(self, dims: Dims) -> Iterable[str]:
+        if self.warmup + self.decay_steps(dims.max_steps) >= dims.max_steps:
+            yield (
+                f"warmup = {self.warmup} and a decay of {self.decay_steps(dims.max_steps)} steps "
+                f"leave no step between them of max_steps = {dims.max_steps}"
+            )
+
+
 @hookimpl
 def tp_schedules() -> list[Component]:
     here = "tp_plugins.schedules"
@@ -37,5 +61,26 @@ def tp_schedules() -> list[Component]:
             options=CosineOptions,
             summary="Linear warmup, then half a cosine down to the floor",
             paper="Loshchilov & Hutter 2016, arXiv:1608.03983",
+        ),
+        Component(
+            name="wsd",
+            target=f"{here}.wsd:Wsd",
+            options=WsdOptions,
+            summary="Linear warmup, level, then a short decay at the end",
+            paper="Hu et al. 2024, arXiv:2404.06395",
+        ),
+        Component(
+            name="linear",
+            target=f"{here}.linear:Linear",
+            options=LinearOptions,
+            summary="Linear warmup, then a straight line down to the floor",
+            paper="Devlin et al. 2018, arXiv:1810.04805",
+        ),
+        Component(
+            name="inverse_sqrt",
+            target=f"{here}.inverse_sqrt:InverseSqrt",
+            options=WarmupOptions,
+            summary="Linear warmup, then decay by the square root of the step",
+            paper="Vaswani et al. 2017, arXiv:1706.03762",
         ),
     ]
