@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+# Tests run side by side: threads of one would only wait for those of another. Set before torch is.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 DISTRIBUTIONS = Path(__file__).parent / "distributions"
 
