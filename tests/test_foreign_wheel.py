@@ -19,7 +19,7 @@ import pytest
 pytestmark = pytest.mark.heavy
 
 ROOT = Path(__file__).parents[1]
-EXAMPLE = ROOT / "examples" / "tp-ema"
+EXAMPLES = ROOT / "examples"
 QUICK = [
     *("--set", "train.max_steps=6", "--set", "train.schedule.warmup=2"),
     *("--set", "model.d_model=32", "--set", "model.n_layers=2", "--set", "eval.max_lines=50"),
@@ -61,13 +61,13 @@ def build(source: Path, into: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def wheels(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
     into = tmp_path_factory.mktemp("wheels")
-    return build(ROOT, into), build(EXAMPLE, into)
+    return tuple(build(at, into) for at in (ROOT, EXAMPLES / "tp-ema", EXAMPLES / "tp-toolbox"))
 
 
-def test_a_package_lives_and_leaves(wheels: tuple[Path, Path], tmp_path: Path) -> None:
-    tp_wheel, ema_wheel = wheels
+def test_a_package_lives_and_leaves(wheels: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    tp_wheel, ema_wheel, _ = wheels
     machine = Machine(tmp_path)
     machine.run("pip", "install", "--no-deps", "--no-index", tp_wheel)
     machine.run("tp", "init", "here")
@@ -119,7 +119,40 @@ def test_a_package_lives_and_leaves(wheels: tuple[Path, Path], tmp_path: Path) -
     assert "bare" in machine.run("tp", "runs", "list").stdout
 
 
-def test_the_wheel_carries_what_init_writes_and_the_types(wheels: tuple[Path, Path]) -> None:
+def test_one_package_brings_several_kinds(wheels: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    tp_wheel, _, toolbox_wheel = wheels
+    machine = Machine(tmp_path)
+    machine.run("pip", "install", "--no-deps", "--no-index", tp_wheel, toolbox_wheel)
+    machine.run("tp", "init", "here")
+    rows = json.loads(machine.run("tp", "plugins", "list", "--json").stdout)["components"]
+    found = [(row["kind"], row["name"]) for row in rows if row["distribution"] == "tp-toolbox"]
+    assert found == [("norm", "partial_rms"), ("sampler", "eta"), ("metric", "openings")]
+    machine.run("tp", "plugins", "check", "tp-toolbox")
+    report = json.loads(machine.run("tp", "plugins", "test", "tp-toolbox", "--json").stdout)
+    outcomes = [result["status"] for result in report["results"]]
+    assert outcomes.count("passed") > 60
+    assert "failed" not in outcomes
+
+    own = ("--set", "model.norm=partial_rms", "--set", 'report.metrics=["openings"]')
+    start = ("train", "--config", "here/config.toml", "--set", "data.path=here/phrases.txt")
+    machine.run("tp", *start, *QUICK, *own, "--run-id", "one")
+    metrics = json.loads((tmp_path / "runs/one/summary.json").read_text())["metrics"]
+    assert 0 < metrics["tp-toolbox:openings"]["distinct_openings"] <= 1
+    sampled = ("--run-id", "one", "--unconditional", "--sampler", "eta,epsilon=0.01")
+    machine.run("tp", "generate", *sampled)
+    said = machine.run("tp", "report", *sampled, "--n-samples", "20", "--metrics", "openings")
+    assert "distinct_openings" in said.stdout
+    shown = machine.run("tp", "runs", "show", "one").stdout
+    assert "tp-toolbox @ file://" in shown
+
+    machine.run("pip", "uninstall", "--yes", "tp-toolbox")
+    gone = machine.run("tp", "generate", "--run-id", "one", "--unconditional", code=2)
+    assert "pip install tp-toolbox==0.1.0" in gone.stderr
+
+
+def test_the_wheel_carries_what_init_writes_and_the_types(
+    wheels: tuple[Path, Path, Path],
+) -> None:
     import zipfile
 
     names = set(zipfile.ZipFile(wheels[0]).namelist())
