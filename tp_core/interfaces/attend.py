@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -42,15 +43,7 @@ def attend(
     scale = 1 / math.sqrt(q.shape[-1]) if scale is None else scale
     custom = softcap is not None or sink is not None or positions.scores
     if plain and not custom and not positions.biases and (window is None or window >= length):
-        return F.scaled_dot_product_attention(
-            q,
-            k_heads,
-            v_heads,
-            is_causal=True,
-            dropout_p=dropout,
-            scale=scale,
-            enable_gqa=q.shape[1] != k_heads.shape[1],
-        )
+        return _fused(q, k_heads, v_heads, scale, dropout, is_causal=True)
     if plain:
         # All rows are alike, and pads come after every token: one row's mask serves all.
         index = torch.arange(length, device=q.device)[None]
@@ -64,15 +57,8 @@ def attend(
         bias = positions.bias(seq.positions, keys.positions)
     mask = mask[:, None]
     if not custom:
-        return F.scaled_dot_product_attention(
-            q,
-            k_heads,
-            v_heads,
-            attn_mask=mask if bias is None else bias.masked_fill(~mask, -math.inf).to(q.dtype),
-            dropout_p=dropout,
-            scale=scale,
-            enable_gqa=q.shape[1] != k_heads.shape[1],
-        )
+        seen = mask if bias is None else bias.masked_fill(~mask, -math.inf).to(q.dtype)
+        return _fused(q, k_heads, v_heads, scale, dropout, attn_mask=seen)
     groups = q.shape[1] // k_heads.shape[1]
     k_heads = k_heads.repeat_interleave(groups, 1)
     v_heads = v_heads.repeat_interleave(groups, 1)
@@ -91,3 +77,25 @@ def attend(
         weights = logits.softmax(-1)
     weights = F.dropout(weights, dropout).to(v_heads.dtype)
     return weights @ v_heads
+
+
+def _fused(
+    q: Tensor, k: Tensor, v: Tensor, scale: float, dropout: float, **causality: Any
+) -> Tensor:
+    """PyTorch's attention. Its fused kernels want keys and values of one width: zeros fill up the
+    narrower, which changes no product."""
+    width, out = q.shape[-1], v.shape[-1]
+    if width < out:
+        q, k = F.pad(q, (0, out - width)), F.pad(k, (0, out - width))
+    elif out < width:
+        v = F.pad(v, (0, width - out))
+    y = F.scaled_dot_product_attention(
+        q,
+        k,
+        v,
+        dropout_p=dropout,
+        scale=scale,
+        enable_gqa=q.shape[1] != k.shape[1],
+        **causality,
+    )
+    return y[..., :out]

@@ -13,11 +13,9 @@ and sees n_heads heads of width d.
 
 from __future__ import annotations
 
-import dataclasses
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tp_core.interfaces import BuildContext, Keys, KVCache, SequenceInfo, State, attend, part
@@ -86,11 +84,6 @@ class Differential(nn.Module):
         self, q: Tensor, keys: Keys, name: str, seq: SequenceInfo, features: Tensor | None
     ) -> Tensor:
         """The values under one of the maps, [B, H, T, Dh]."""
-        if not self.positions.scores:
-            # Fused kernels want queries as wide as values, and zeros add nothing to a product.
-            wide = (0, self.head_dim - self.map_dim)
-            q, k = F.pad(q, wide), F.pad(keys[name], wide)
-            keys = dataclasses.replace(keys, entries={**keys.entries, name: k})
         return attend(
             q,
             keys,
@@ -98,6 +91,5 @@ class Differential(nn.Module):
             self.positions,
             k=name,
             window=self.window,
-            scale=1 / math.sqrt(self.map_dim),
             features=features,
         )
