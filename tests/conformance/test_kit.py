@@ -54,6 +54,19 @@ def component(options: type[Options]) -> Component:
     return Component(name="one", target="nowhere:One", options=options)
 
 
+class Beside(Options):
+    window: int | None = Field(None, description="of it", examples=[3])
+    edge: Literal["soft", "hard"] | None = Field(
+        None, description="of it", examples=[{"edge": "soft", "window": 3}]
+    )
+
+
+def test_a_member_that_stands_beside_another_option_is_not_tried_alone() -> None:
+    found = [variant for variant in variants(component(Beside)) if variant.option == "edge"]
+    assert [variant.text for variant in found] == ["edge=soft,window=3", "edge=hard"]
+    assert found[0].reference == {"window": 3}
+
+
 def test_each_option_is_varied_alone() -> None:
     found = variants(component(Everything))
     assert [variant.text for variant in found] == [

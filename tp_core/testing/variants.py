@@ -2,7 +2,8 @@
 
 The other values of an option are its field's `examples`, the other members of a `Literal` or a
 bool, and null where the type allows it. An example may also be a dict of several options that holds
-the option's own name, for a value that means something only beside another:
+the option's own name, for a value that means something only beside another; a member of a `Literal`
+that stands in one is not tried alone:
 
 ```python
 sinks: int = Field(0, description="...", examples=[{"sinks": 2, "window": 3}])
@@ -81,8 +82,11 @@ def _without(options: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 def _complete(name: str, value: Any) -> dict[str, Any]:
     """The options a value stands for: itself, or the several an example spells out."""
-    several = isinstance(value, Mapping) and name in value
-    return dict(value) if several else {name: value}
+    return dict(value) if _several(name, value) else {name: value}
+
+
+def _several(name: str, value: Any) -> bool:
+    return isinstance(value, Mapping) and name in value
 
 
 def _values(name: str, info: FieldInfo) -> list[Any]:
@@ -90,7 +94,10 @@ def _values(name: str, info: FieldInfo) -> list[Any]:
     default = [] if info.is_required() else [info.get_default(call_default_factory=True)]
     taken = {_text({name: value}) for value in default}
     found = []
-    for value in [*(info.examples or ()), *_members(info.annotation)]:
+    values = [*(info.examples or ()), *_members(info.annotation)]
+    # What stands in an example beside other options may mean nothing alone.
+    taken |= {_text({name: value[name]}) for value in values if _several(name, value)}
+    for value in values:
         text = _text(_complete(name, value))
         if text not in taken:
             taken.add(text)
