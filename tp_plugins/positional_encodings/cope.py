@@ -50,11 +50,13 @@ class Cope(nn.Module):
         counted = counted.clamp(max=self.last)
         at_whole = (q[..., -self.head_dim :] @ self.table.weight.to(q.dtype).T).float()
         below = counted.detach().floor()
-        share = counted - below
+        share = (counted - below).float()
         low = at_whole.gather(-1, below.long())
         high = at_whole.gather(-1, (below.long() + 1).clamp(max=self.last))
         return logits + torch.lerp(low, high, share)
 
 
 def _sum_from_the_end(gates: Tensor) -> Tensor:
-    return gates.flip(-1).cumsum(-1).flip(-1)
+    # What is left of a sum beside its whole part has few bits in fp32. Apple's GPUs have no fp64.
+    wide = torch.float32 if gates.device.type == "mps" else torch.float64
+    return gates.flip(-1).cumsum(-1, dtype=wide).flip(-1)
