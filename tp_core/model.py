@@ -25,6 +25,9 @@ class Decoder(nn.Module):
     model = Decoder(plan, tokenizer.vocab_size)
     logits, _ = model(tokens, SequenceInfo.of_rows(lengths, width))
     ```
+
+    `ends`: whether what it learns from ends; of a continuous text it never sees an end token, and
+    none is to be drawn from it.
     """
 
     def __init__(self, plan: Plan, vocab_size: int) -> None:
@@ -32,6 +35,7 @@ class Decoder(nn.Module):
         config = plan.config.model
         builder = Builder(plan, vocab_size)
         self.max_seq_len = config.max_seq_len
+        self.ends = plan.config.data.layout != "text"
         with builder.seeded("embedding"):
             self.embedding = nn.Embedding(vocab_size, config.d_model)
             nn.init.normal_(self.embedding.weight, std=EMBEDDING_STD)

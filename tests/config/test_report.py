@@ -152,7 +152,7 @@ def test_what_is_neither_true_nor_false(value: Any) -> None:
         ("data", "\ud800", 5),
         ("data", "val_fraction", 0),
         ("data", "val_fraction", 1),
-        ("data", "layout", "packed"),
+        ("data", "layout", "rows"),
         ("tokenizer", "vocab_size", 0),
         ("tokenizer", "vocab_size", 10**30),
         ("model", "n_layers", 10**9),

@@ -70,8 +70,8 @@ class Training:
         return self.process.returncode, err
 
 
-def start(folder: Path, *steps: int) -> Training:
-    config = write_config(folder, CHANGES)
+def start(folder: Path, *steps: int, changes: dict[str, Any] = CHANGES) -> Training:
+    config = write_config(folder, changes)
     environment = {
         **os.environ,
         "PYTHONPATH": python_path(HOLD),
@@ -189,6 +189,32 @@ def test_killed_after_a_checkpoint_and_resumed_in_a_new_process(
     assert (done.returncode, done.stdout) == (0, "r\n"), done.stderr
     assert "from step 8" in done.stderr
     assert_same_run(run, whole)
+
+
+def test_killed_in_every_layout(tmp_path: Path, hold_installed: None) -> None:
+    """Rows of another layout are a function of the step, too."""
+    layouts = {
+        name: {**CHANGES, "data.layout": name, "train.batch_size": 6} for name in ("packed", "text")
+    }
+    trainings = {
+        name: start(tmp_path / name / "killed", 11, changes=changes)
+        for name, changes in layouts.items()
+    }
+    try:
+        for name, changes in layouts.items():
+            whole = train(tmp_path / name / "whole", "r", changes=changes)
+            epochs = [line["epoch"] for line in lines(whole.metrics_path)]
+            assert epochs[-1] > 2  # it went through the data more than once
+            killed = trainings[name]
+            killed.held_at(11)
+            killed.process.send_signal(signal.SIGKILL)
+            assert killed.ended()[0] == -signal.SIGKILL
+            assert resume(killed.run) == 0
+            assert_same_run(killed.run, whole)
+    finally:
+        for training in trainings.values():
+            training.process.kill()
+            training.process.communicate()
 
 
 def test_killed_before_any_checkpoint(copied: Any, whole: RunDir) -> None:

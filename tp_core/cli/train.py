@@ -122,11 +122,11 @@ def _again(run: RunDir) -> str:
 def _opening(session: Session) -> str:
     bench = session.bench
     count = sum(p.numel() for p in bench.model.parameters())
-    used = bench.dataset.counts.used
+    used, phrases = bench.dataset.counts.used, session.plan.config.data.phrases
     begin = f", from step {session.state.step}" if session.state.step else ""
     return (
         f"run {session.run.id}: {count:,} parameters on {bench.device}, "
-        f"{used['train']:,} phrases to learn from, {used['val']:,} to validate, "
+        f"{used['train']:,} {phrases} to learn from, {used['val']:,} to validate, "
         f"vocabulary {bench.dataset.tokenizer.vocab_size}{begin}"
     )
 

@@ -128,11 +128,14 @@ def why_not(a: Side, b: Side) -> str:
             return f"{side.id} can't be scored: {side.without}"
     if _data(a).get("sha256") != _data(b).get("sha256"):
         return f"{a.id} and {b.id} were trained on different data"
-    for key in ("val_fraction", "test_fraction", "split_seed", "layout"):
+    for key in ("val_fraction", "test_fraction", "split_seed"):
         if a.config["data"].get(key) != b.config["data"].get(key):
             return f"{a.id} and {b.id} split their data differently (data.{key})"
     if a.lines != b.lines:
-        return f"{a.id} and {b.id} count their validation lines differently (data.overlong)"
+        return (
+            f"{a.id} and {b.id} count their validation lines differently "
+            "(data.layout or data.overlong)"
+        )
     return ""
 
 

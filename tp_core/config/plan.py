@@ -14,16 +14,23 @@ from tp_core.config.draft import Draft
 from tp_core.config.files import Source, read_config
 from tp_core.config.layers import Layers, read_layers
 from tp_core.config.legality import LayerPlan, base_dims, check_alone, check_layers
+from tp_core.config.messages import show
 from tp_core.config.overrides import apply, parse_overrides
 from tp_core.config.places import KeyPath
 from tp_core.config.resolve import Chosen
-from tp_core.config.schema import Config, Layer
+from tp_core.config.schema import Config, Data, Layer
 from tp_core.errors import ConfigError, Problem
 from tp_core.options import Dims
 from tp_core.plugins import Catalogue
 
 SINGLE: tuple[KeyPath, ...] = (("train", "optimizer"), ("train", "schedule"))
 LISTS: tuple[KeyPath, ...] = (("sampling", "samplers"), ("report", "metrics"))
+
+# What only phrases have a use for: a text is split where it stands, and its pieces always fit.
+_UNUSED_IN_TEXT = {
+    "split_seed": 'chooses nothing with layout = "text", whose splits follow each other',
+    "overlong": 'does nothing with layout = "text", whose pieces are cut to fit',
+}
 
 
 @dataclass(frozen=True)
@@ -121,10 +128,15 @@ def _check_settings(draft: Draft, config: Config) -> None:
     if draft.sound(size, slices) and train.batch_size < train.grad_accumulation:
         draft.complain(
             slices,
-            f"{train.grad_accumulation} slices of batch_size = {train.batch_size} phrases: some "
-            f"would be empty; at most {train.batch_size}",
+            f"{train.grad_accumulation} slices of batch_size = {train.batch_size} "
+            f"{data.rows}: some would be empty; at most {train.batch_size}",
             size,
         )
+    layout = ("data", "layout")
+    for name, reason in _UNUSED_IN_TEXT.items() if data.layout == "text" else ():
+        default = Data.model_fields[name].default
+        if draft.sound(layout, ("data", name)) and getattr(data, name) != default:
+            draft.complain(("data", name), f"{reason}; leave it at {show(default)}", layout)
     pattern, depth = ("model", "pattern"), ("model", "n_layers")
     if draft.sound(pattern, depth) and len(model.pattern) > model.n_layers:
         draft.complain(

@@ -33,14 +33,31 @@ class Section(BaseModel):
 
 
 class Data(Section):
-    path: str = Field("phrases.txt", min_length=1, description="UTF-8 text, one phrase per line")
+    path: str = Field(
+        "phrases.txt", min_length=1, description="UTF-8 text, one phrase per line (or see layout)"
+    )
     val_fraction: float = Field(0.1, gt=0, lt=1, description="share of phrases held out to watch")
     test_fraction: float = Field(0.05, ge=0, lt=1, description="share of phrases never touched")
     split_seed: int = Field(0, ge=0, description="key of the hash that splits the phrases")
     overlong: Literal["error", "truncate", "drop"] = Field(
         "error", description="what to do with a phrase longer than model.max_seq_len"
     )
-    layout: Literal["lines"] = Field("lines", description="how phrases become rows: one each")
+    layout: Literal["lines", "packed", "text"] = Field(
+        "lines",
+        description="lines: each phrase is a row of its own; packed: rows of max_seq_len tokens, "
+        "each of several phrases that don't see each other; text: the file is one text, cut into "
+        "rows of max_seq_len tokens, its end held out",
+    )
+
+    @property
+    def phrases(self) -> str:
+        """What the text of a split consists of, and is evaluated by."""
+        return "pieces" if self.layout == "text" else "phrases"
+
+    @property
+    def rows(self) -> str:
+        """What the rows of a training step are."""
+        return "rows" if self.layout == "packed" else self.phrases
 
 
 class Tokenizer(Section):
@@ -94,8 +111,13 @@ class Model(Section):
 class Train(Section):
     seed: int = Field(1, ge=0, le=2**53, description="start values, data order, dropout, samples")
     max_steps: int = Field(1000, ge=1, description="optimizer steps")
-    batch_size: int = Field(32, ge=1, description="phrases per optimizer step")
-    grad_accumulation: int = Field(1, ge=1, description="slices a step's phrases are cut into")
+    batch_size: int = Field(
+        32,
+        ge=1,
+        description="rows per optimizer step: phrases, or with another data.layout packed rows "
+        "or pieces of text, which hold max_seq_len tokens",
+    )
+    grad_accumulation: int = Field(1, ge=1, description="slices a step's rows are cut into")
     learning_rate: float = Field(3e-3, gt=0, description="peak of the schedule")
     weight_decay: float = Field(0.1, ge=0, description="on matrices; not on norms, biases, scalars")
     grad_clip: float = Field(1.0, ge=0, description="largest gradient norm; 0 is no limit")

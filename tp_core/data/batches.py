@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from tp_core.data.dataset import TokenizedSplit
 from tp_core.streams import phrase_hashes, stream, stream_key
+from tp_core.tokenizer import BOS_ID, EOS_ID, PAD_ID
 
 IGNORED = -100
 """The target where there is none; PyTorch's cross entropy skips it by default."""
@@ -47,6 +48,7 @@ class BatchPlan:
     """
 
     def __init__(self, split: TokenizedSplit, *, batch_size: int, seed: int) -> None:
+        self._split = split
         self._lengths = split.lengths
         self._batch_size = batch_size
         self._seed = seed
@@ -64,6 +66,11 @@ class BatchPlan:
         if epoch != self._epoch:
             self._batches, self._epoch = self._order(epoch), epoch
         return self._batches[place]
+
+    def slices(self, step: int, n: int) -> list[Padded]:
+        """The lines of `step`, padded, in at most `n` parts of about as many."""
+        parts = slices(self.lines_for(step), n)
+        return [pad(self._split, part, BOS_ID, EOS_ID, PAD_ID) for part in parts]
 
     def _order(self, epoch: int) -> list[NDArray[np.int64]]:
         rng = stream(self._seed, "order", epoch)

@@ -1,4 +1,4 @@
-"""From a phrase file to three tokenised splits, built once and cached by content.
+"""From a text file to three tokenised splits, built once and cached by content.
 
 The cache holds what depends on the text alone; `max_seq_len` and the policy for phrases beyond it
 are applied after loading, so changing them builds nothing anew. Torch-free.
@@ -11,8 +11,8 @@ import hashlib
 import io
 import json
 import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,8 +21,12 @@ import sentencepiece
 from numpy.typing import NDArray
 
 from tp_core.data.lines import Lines, parse_lines, read_bytes, split_lines
+from tp_core.data.text import cut_pieces, parse_text, split_text, tokenize_text
+from tp_core.data.tokenized import TokenizedSplit, cut_lines, offsets_of
 from tp_core.errors import TpError
 from tp_core.tokenizer import Tokenizer
+
+__all__ = ["Counts", "Dataset", "Layout", "Overlong", "TokenizedSplit", "load_dataset"]
 
 # Part of every cache key; raise it when the arrays, the split or the tokenizer training change.
 _FORMAT = 1
@@ -30,51 +34,7 @@ _CHUNK = 20_000  # lines tokenised at a time: Python lists of ids are large
 _NAMES = ("train", "val", "test")
 
 Overlong = Literal["error", "truncate", "drop"]
-
-
-@dataclass(frozen=True, eq=False)
-class TokenizedSplit:
-    """The phrases of one split as ids, laid end to end, and as text.
-
-    `tokens` uint16 or uint32: all ids, no specials; line i has `tokens[offsets[i]:offsets[i + 1]]`.
-    `offsets` int64 [n + 1]. `ends` bool [n]: an end token follows the line (not where it was
-    truncated: the phrase does not end there). `bytes_` int64 [n]: the line's UTF-8 bytes, plus 1
-    for its end where it has one; what bits per byte are counted over. `numbers` int64 [n]: the line
-    of the file. `utf8` uint8: the text of all lines end to end.
-    """
-
-    tokens: NDArray[np.unsignedinteger[Any]]
-    offsets: NDArray[np.int64]
-    ends: NDArray[np.bool_]
-    bytes_: NDArray[np.int64]
-    numbers: NDArray[np.int64]
-    utf8: NDArray[np.uint8]
-
-    def __len__(self) -> int:
-        return len(self.ends)
-
-    @cached_property
-    def lengths(self) -> NDArray[np.int64]:
-        """Positions each line takes, int64 [n]: its tokens, plus one where it has an end."""
-        return np.diff(self.offsets) + self.ends
-
-    @cached_property
-    def text_offsets(self) -> NDArray[np.int64]:
-        """Where each line's bytes start in `utf8`, int64 [n + 1]."""
-        return _offsets(self.bytes_ - self.ends)
-
-    def text_bytes(self, index: int) -> bytes:
-        """The UTF-8 of line `index`."""
-        start, stop = self.text_offsets[index], self.text_offsets[index + 1]
-        return self.utf8[start:stop].tobytes()
-
-    def text(self, index: int) -> str:
-        """Line `index` as text; one truncated inside a character ends in U+FFFD."""
-        return self.text_bytes(index).decode("utf-8", "replace")
-
-    def texts(self) -> list[str]:
-        """All lines as text."""
-        return [self.text(index) for index in range(len(self))]
+Layout = Literal["lines", "packed", "text"]
 
 
 _COLUMNS = tuple(column.name for column in fields(TokenizedSplit))
@@ -84,7 +44,8 @@ _COLUMNS = tuple(column.name for column in fields(TokenizedSplit))
 class Counts:
     """Phrases in the file, blank lines in it, phrases that repeat an earlier one.
 
-    By split: phrases `used`, and those `overlong` (truncated or dropped).
+    By split: phrases `used`, and those `overlong` (truncated or dropped). Of a continuous text, the
+    phrases are its pieces, and the other counts are 0.
     """
 
     lines: int
@@ -96,7 +57,7 @@ class Counts:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Everything a training reads. `sha256` is the phrase file's."""
+    """Everything a training reads. `sha256` is the file's."""
 
     tokenizer: Tokenizer
     train: TokenizedSplit
@@ -116,6 +77,7 @@ def load_dataset(
     model_type: str,
     vocab_size: int,
     max_seq_len: int,
+    layout: Layout = "lines",
     tokenizer: Tokenizer | None = None,
 ) -> Dataset:
     """Read, split and tokenise `path`, with a tokenizer trained on the training split.
@@ -123,33 +85,88 @@ def load_dataset(
     A given `tokenizer` (a resumed run's) is used instead of training one. A line takes one position
     per token and one for its end. Longer than `max_seq_len`, it is an error; or, with `overlong`
     "truncate", keeps its first `max_seq_len` tokens and no end, so that no false end is learned;
-    or, with "drop", is left out. Raises TpError for what is wrong with the file or these settings.
+    or, with "drop", is left out. With `layout` "text", the lines are pieces of `max_seq_len` tokens
+    cut from the file as one text, and `split_seed` and `overlong` have nothing to do; "packed" has
+    the lines of "lines". Raises TpError for what is wrong with the file or these settings.
     """
     data = read_bytes(path)
     sha256 = hashlib.sha256(data).hexdigest()
     fractions = {"val_fraction": val_fraction, "test_fraction": test_fraction}
     training = {"model_type": model_type, "vocab_size": vocab_size}
     model = hashlib.sha256(tokenizer.model_bytes).hexdigest() if tokenizer else training
-    cache = _cache_file(sha256, split_seed, fractions, model)
+    continuous = layout == "text"
+    cache = _cache_file(sha256, split_seed, fractions, model, *(["text"] if continuous else []))
     whole = _read_cache(cache, sha256)
     if whole is None:
-        found = parse_lines(path, data)
-        try:
-            split = split_lines(found.lines, split_seed=split_seed, **fractions)
-        except TpError as error:
-            raise TpError(f"{path}: {error}") from None
-        # Seeded like the split: the vocabulary belongs to the data and is the same for every run.
-        texts = [found.lines[index] for index in split.train]
-        tokenizer = tokenizer or Tokenizer.train(
-            texts, model_type=model_type, vocab_size=vocab_size, seed=split_seed
-        )
-        parts = (split.train, split.val, split.test)
-        train, val, test = (_tokenize(path, found, part, tokenizer) for part in parts)
-        counts = Counts(len(found.lines), found.blank, len(found.lines) - len(set(found.lines)))
-        whole = Dataset(tokenizer, train, val, test, sha256, counts)
+
+        def learned(texts: Sequence[str]) -> Tokenizer:
+            # Seeded like the split: the vocabulary belongs to the data, the same for every run.
+            return tokenizer or Tokenizer.train(
+                texts, model_type=model_type, vocab_size=vocab_size, seed=split_seed
+            )
+
+        if continuous:
+            whole = _text(path, data, fractions, learned, sha256)
+        else:
+            whole = _phrases(path, data, fractions, split_seed, learned, sha256)
         if cache:
             _write_cache(cache, whole)
+    if continuous:
+        return _pieces(whole, max_seq_len)
     return _fitted(path, whole, overlong, max_seq_len)
+
+
+def _phrases(
+    path: Path,
+    data: bytes,
+    fractions: Mapping[str, float],
+    split_seed: int,
+    learned: Callable[[Sequence[str]], Tokenizer],
+    sha256: str,
+) -> Dataset:
+    found = parse_lines(path, data)
+    try:
+        split = split_lines(found.lines, split_seed=split_seed, **fractions)
+    except TpError as error:
+        raise TpError(f"{path}: {error}") from None
+    tokenizer = learned([found.lines[index] for index in split.train])
+    parts = (split.train, split.val, split.test)
+    train, val, test = (_tokenize(path, found, part, tokenizer) for part in parts)
+    counts = Counts(len(found.lines), found.blank, len(found.lines) - len(set(found.lines)))
+    return Dataset(tokenizer, train, val, test, sha256, counts)
+
+
+def _text(
+    path: Path,
+    data: bytes,
+    fractions: Mapping[str, float],
+    learned: Callable[[Sequence[str]], Tokenizer],
+    sha256: str,
+) -> Dataset:
+    """Each split as one line without an end; `_pieces` cuts it."""
+    text = parse_text(path, data)
+    try:
+        parts = split_text(text, **fractions)
+    except TpError as error:
+        raise TpError(f"{path}: {error}") from None
+    tokenizer = learned([row for row in parts[0].text.split("\n") if row])
+    train, val, test = (tokenize_text(path, part, tokenizer) for part in parts)
+    return Dataset(tokenizer, train, val, test, sha256, Counts(0, 0, 0))
+
+
+def _pieces(whole: Dataset, max_seq_len: int) -> Dataset:
+    sizes = _piece_sizes(whole.tokenizer)
+    train, val, test = (
+        cut_pieces(split, max_seq_len, sizes) for split in (whole.train, whole.val, whole.test)
+    )
+    used = {"train": len(train), "val": len(val), "test": len(test)}
+    counts = Counts(sum(used.values()), 0, 0, used, dict.fromkeys(used, 0))
+    return replace(whole, train=train, val=val, test=test, counts=counts)
+
+
+def _piece_sizes(tokenizer: Tokenizer) -> NDArray[np.int64]:
+    """How many bytes each id stands for, int64 [vocab_size]."""
+    return np.array([len(piece) for piece in tokenizer.piece_bytes], np.int64)
 
 
 def _tokenize(
@@ -175,7 +192,7 @@ def _tokenize(
         flat.append(np.array([token for ids in rows for token in ids], dtype))
     return TokenizedSplit(
         tokens=np.concatenate(flat),
-        offsets=_offsets(np.array(counts, np.int64)),
+        offsets=offsets_of(np.array(counts, np.int64)),
         ends=np.ones(len(indices), np.bool_),
         bytes_=np.array([len(text) + 1 for text in texts], np.int64),
         numbers=found.numbers[indices],
@@ -196,8 +213,8 @@ def _fitted(path: Path, whole: Dataset, overlong: Overlong, max_seq_len: int) ->
             'fits the longest, or data.overlong to "truncate" or "drop"'
         )
     keep = max_seq_len if overlong == "truncate" else 0
-    sizes = np.array([len(piece) for piece in whole.tokenizer.piece_bytes], np.int64)
-    cut = {name: _cut(split, over[name], keep, sizes) for name, split in splits.items()}
+    sizes = _piece_sizes(whole.tokenizer)
+    cut = {name: cut_lines(split, over[name], keep, sizes) for name, split in splits.items()}
     for name, split in splits.items():
         if len(split) and not len(cut[name]):
             raise TpError(
@@ -210,41 +227,6 @@ def _fitted(path: Path, whole: Dataset, overlong: Overlong, max_seq_len: int) ->
         overlong={name: int(mask.sum()) for name, mask in over.items()},
     )
     return replace(whole, train=cut["train"], val=cut["val"], test=cut["test"], counts=counts)
-
-
-def _cut(
-    split: TokenizedSplit, over: NDArray[np.bool_], keep: int, sizes: NDArray[np.int64]
-) -> TokenizedSplit:
-    """The split with `keep` tokens of each line that is `over`; with 0, without those lines.
-
-    `sizes` int64 [vocab_size]: how many bytes each id stands for.
-    """
-    if not over.any():
-        return split
-    counts = np.where(over, keep, np.diff(split.offsets))
-    tokens = split.tokens[_first(counts, split.offsets)]
-    # The bytes before each token: their differences between line starts are the lines' own.
-    text_counts = np.diff(_offsets(sizes[tokens])[_offsets(counts)])
-    ends = split.ends & ~over
-    kept = counts > 0
-    return TokenizedSplit(
-        tokens=tokens,
-        offsets=_offsets(counts[kept]),
-        ends=ends[kept],
-        bytes_=(text_counts + ends)[kept],
-        numbers=split.numbers[kept],
-        utf8=split.utf8[_first(text_counts, split.text_offsets)],
-    )
-
-
-def _first(counts: NDArray[np.int64], offsets: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Of a flat array whose rows start at `offsets`, a mask of the first `counts[i]` of row i."""
-    stops = np.repeat(offsets[:-1] + counts, np.diff(offsets))
-    return np.asarray(np.arange(offsets[-1]) < stops)
-
-
-def _offsets(counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    return np.concatenate([np.zeros(1, np.int64), np.cumsum(counts, dtype=np.int64)])
 
 
 def _cache_file(*key: object) -> Path | None:

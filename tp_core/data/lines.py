@@ -68,13 +68,7 @@ def read_lines(path: Path) -> Lines:
 
 def parse_lines(path: Path, data: bytes) -> Lines:
     """The phrases in `data`, the content of `path` (which is only named in errors)."""
-    text = _decode(path, data)
-    if SPACE_MARK in text:
-        number = text.count("\n", 0, text.index(SPACE_MARK)) + 1
-        raise TpError(
-            f"{path}:{number}: the character U+2581 ({SPACE_MARK}) stands for a space inside the "
-            "tokenizer and would come back as one; replace it in the file"
-        )
+    text = decode_file(path, data)
     rows = text.split("\n")
     if rows[-1] == "":
         rows.pop()
@@ -90,16 +84,27 @@ def parse_lines(path: Path, data: bytes) -> Lines:
     )
 
 
-def _decode(path: Path, data: bytes) -> str:
+def decode_file(path: Path, data: bytes) -> str:
+    """The text of a file without its byte order mark. Raises TpError for what can't be tokenised.
+
+    `path` is only named in errors, with the line.
+    """
     body = data.removeprefix(_UTF8_BOM)
     try:
-        return body.decode("utf-8")
+        text = body.decode("utf-8")
     except UnicodeDecodeError as error:
         number = body.count(b"\n", 0, error.start) + 1
         what = f"byte 0x{body[error.start]:02x} is not valid UTF-8"
         if data.startswith(_UTF16_BOMS):
             what += " (the file looks like UTF-16)"
         raise TpError(f"{path}:{number}: {what}; save the file as UTF-8") from None
+    if SPACE_MARK in text:
+        number = text.count("\n", 0, text.index(SPACE_MARK)) + 1
+        raise TpError(
+            f"{path}:{number}: the character U+2581 ({SPACE_MARK}) stands for a space inside the "
+            "tokenizer and would come back as one; replace it in the file"
+        )
+    return text
 
 
 def split_lines(

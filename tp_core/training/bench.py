@@ -10,8 +10,8 @@ import torch
 
 from tp_core.config.plan import Plan
 from tp_core.config.resolve import Chosen
-from tp_core.data.batches import BatchPlan
 from tp_core.data.dataset import Dataset, load_dataset
+from tp_core.data.layouts import Steps, training_steps
 from tp_core.device import Autocast, autocast_for, make_deterministic, pick_device
 from tp_core.errors import TpError
 from tp_core.interfaces.blame import Built
@@ -41,7 +41,7 @@ class Bench:
     schedule: Any
     chain: SamplerChain
     metrics: tuple[tuple[Chosen, Any], ...]
-    batches: BatchPlan
+    batches: Steps
     built: Built
     leak_probe: str
 
@@ -58,6 +58,7 @@ def open_dataset(plan: Plan, tokenizer: Tokenizer | None = None) -> Dataset:
         model_type=config.model_type,
         vocab_size=config.vocab_size,
         max_seq_len=plan.config.model.max_seq_len,
+        layout=data.layout,
         tokenizer=tokenizer,
     )
 
@@ -87,9 +88,20 @@ def make_bench(plan: Plan, tokenizer: Tokenizer | None = None) -> Bench:
         schedule=schedule,
         chain=SamplerChain(plan, vocab_size),
         metrics=metrics,
-        batches=BatchPlan(dataset.train, batch_size=train.batch_size, seed=train.seed),
+        batches=steps_of(plan, dataset),
         built=(*model.built, *builder.built),
         leak_probe=refuse_leak(model, plan.components(), allowed=train.allow_leak),
+    )
+
+
+def steps_of(plan: Plan, dataset: Dataset) -> Steps:
+    """What each step of a plan's training sees."""
+    return training_steps(
+        plan.config.data.layout,
+        dataset.train,
+        batch_size=plan.config.train.batch_size,
+        seed=plan.config.train.seed,
+        max_seq_len=plan.config.model.max_seq_len,
     )
 
 

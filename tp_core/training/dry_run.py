@@ -9,15 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from tp_core.config.plan import Plan
-from tp_core.data.batches import BatchPlan, pad, slices
-from tp_core.data.dataset import Dataset
+from tp_core.data.layouts import Steps
 from tp_core.device import pick_device
 from tp_core.errors import TpError
 from tp_core.interfaces.build import Builder
 from tp_core.interfaces.roles import ParameterInfo
 from tp_core.interfaces.sequence import SequenceInfo
 from tp_core.model import Decoder
-from tp_core.training.bench import make_optimizer, open_dataset
+from tp_core.training.bench import make_optimizer, open_dataset, steps_of
 
 _SAMPLED_STEPS = 20
 
@@ -31,13 +30,14 @@ def describe(plan: Plan) -> str:
     infos = model.parameter_infos(train.learning_rate, train.weight_decay)
     total = sum(info.parameter.numel() for info in infos)
     decayed = sum(info.parameter.numel() for info in infos if info.weight_decay)
-    batches = BatchPlan(dataset.train, batch_size=train.batch_size, seed=train.seed)
-    tokens, places, width = _tokens_per_step(plan, dataset, batches)
+    data = plan.config.data
+    batches = steps_of(plan, dataset)
+    tokens, places, width = _tokens_per_step(plan, batches)
     rows = -(-train.batch_size // train.grad_accumulation)
     epochs = train.max_steps / batches.steps_per_epoch
     weights = 4 * total
     optimizer = _optimizer_bytes(plan, dataset.tokenizer.vocab_size, infos)
-    activations = _activation_bytes(model, rows, width)
+    activations = _activation_bytes(model, rows, width, packed=data.layout == "packed")
     held = activations if isinstance(activations, int) else 0
     shown = _mib(activations) if isinstance(activations, int) else f"unknown ({activations})"
     lines = [
@@ -45,9 +45,9 @@ def describe(plan: Plan) -> str:
         "",
         f"parameters       {total:,} ({decayed:,} with weight decay), "
         f"vocabulary {dataset.tokenizer.vocab_size}",
-        f"data             {len(dataset.train):,} phrases to learn from, {len(dataset.val):,} to "
-        f"validate, {len(dataset.test):,} untouched",
-        f"steps            {train.max_steps:,}, of {train.batch_size} phrases in "
+        f"data             {len(dataset.train):,} {data.phrases} to learn from, "
+        f"{len(dataset.val):,} to validate, {len(dataset.test):,} untouched",
+        f"steps            {train.max_steps:,}, of {train.batch_size} {data.rows} in "
         f"{train.grad_accumulation} slice(s); {epochs:.1f} epochs",
         f"tokens per step  {tokens:,.0f} ({tokens / places:.0%} of {places:,.0f} places, "
         "the rest is padding)",
@@ -80,12 +80,11 @@ def _layer_table(plan: Plan, model: Decoder) -> Iterable[str]:
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
 
 
-def _tokens_per_step(plan: Plan, dataset: Dataset, batches: BatchPlan) -> tuple[float, float, int]:
+def _tokens_per_step(plan: Plan, batches: Steps) -> tuple[float, float, int]:
     """Over the first steps: mean tokens, mean places with padding, and the widest slice."""
     tokens, places, widest = [], [], 0
     for step in range(min(_SAMPLED_STEPS, batches.steps_per_epoch)):
-        parts = slices(batches.lines_for(step), plan.config.train.grad_accumulation)
-        rows = [pad(dataset.train, part, 1, 2, 0) for part in parts]
+        rows = batches.slices(step, plan.config.train.grad_accumulation)
         tokens.append(sum(one.n_targets for one in rows))
         places.append(sum(one.inputs.size for one in rows))
         widest = max(widest, *(one.inputs.shape[1] for one in rows))
@@ -116,7 +115,7 @@ def _optimizer_bytes(plan: Plan, vocab_size: int, infos: list[ParameterInfo]) ->
     return int(total)
 
 
-def _activation_bytes(model: Decoder, rows: int, width: int) -> int | str:
+def _activation_bytes(model: Decoder, rows: int, width: int, *, packed: bool) -> int | str:
     """What one slice's forward pass keeps for its backward pass, counted on tensors without data.
 
     Counted in fp32, so with bf16 it is an upper bound. A component that needs real numbers to run
@@ -134,9 +133,11 @@ def _activation_bytes(model: Decoder, rows: int, width: int) -> int | str:
     meta = torch.device("meta")
     try:
         tokens = torch.zeros(rows, width, dtype=torch.int64, device=meta)
-        lengths = torch.zeros(rows, dtype=torch.int64, device=meta)
+        seq = SequenceInfo.of_rows(tokens[:, 0], width)
+        if packed:
+            seq = SequenceInfo.of_positions(tokens)
         with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
-            model.train().loss(tokens, tokens, SequenceInfo.of_rows(lengths, width))
+            model.train().loss(tokens, tokens, seq)
     except Exception as error:
         return f"{type(error).__name__} on tensors without data"
     return sum(t.untyped_storage().nbytes() for t in kept.values())

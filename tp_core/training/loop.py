@@ -7,16 +7,15 @@ last of these, so a run resumed from it writes the same lines as one left alone.
 
 from __future__ import annotations
 
-import json
 import time
 from typing import Any
 
-from tp_core.interfaces.blame import blame
-from tp_core.interfaces.build import component_error
 from tp_core.interfaces.report import ReportView, SplitScores
+from tp_core.training.baselines import baselines
 from tp_core.training.interrupts import Interrupts
+from tp_core.training.measure import labels, measure
 from tp_core.training.progress import Reporter
-from tp_core.training.session import Session, baselines
+from tp_core.training.session import Session
 from tp_core.training.trainer import SAMPLES, Trainer
 
 FINAL_SAMPLES = 64  # texts the report metrics see
@@ -61,22 +60,22 @@ def train(session: Session, reporter: Reporter) -> dict[str, Any]:
             if last or state.step % config.checkpoint_interval == 0:
                 session.save()
     scores = scores or trainer.scores()
-    texts = [sample["text"] for sample in trainer.sample(FINAL_SAMPLES)]
+    samples = trainer.sample(FINAL_SAMPLES)
+    texts = [sample["text"] for sample in samples]
+    view = ReportView(scores, texts, [sample["stopped"] for sample in samples])
+    beside = baselines(session.bench.dataset, ends=session.bench.model.ends)
     return session.summarise(
         "finished",
-        baselines=baselines(session.bench),
-        metrics=_metrics(session, ReportView(scores, texts)),
+        baselines={name: {"val_bits_per_byte": bits} for name, bits in beside.items()},
+        metrics=_metrics(session, view),
         samples=texts[:SAMPLES],
     )
 
 
 def _metrics(session: Session, view: ReportView) -> dict[str, Any]:
-    results = {}
-    with blame(session.bench.built):
-        for chosen, metric in session.bench.metrics:
-            results[chosen.name] = metric.compute(view)
-            try:
-                json.dumps(results[chosen.name], allow_nan=False)
-            except (TypeError, ValueError) as error:
-                raise component_error(chosen, "returned what is no JSON", error) from error
-    return results
+    metrics = session.bench.metrics
+    names = labels([chosen for chosen, _ in metrics])
+    return {
+        name: measure(chosen, metric, view)
+        for name, (chosen, metric) in zip(names, metrics, strict=True)
+    }

@@ -16,7 +16,6 @@ import torch
 from tp_core.artifacts import doesnt_fit, open_plan
 from tp_core.checkpoint import load_last, save_checkpoint
 from tp_core.config.plan import Plan
-from tp_core.data.baselines import CharNgram
 from tp_core.errors import TpError
 from tp_core.interfaces.report import SplitScores
 from tp_core.jsonl import JsonlWriter, truncate
@@ -24,9 +23,6 @@ from tp_core.provenance import collect
 from tp_core.runs import RunDir, read_json, write_json
 from tp_core.tokenizer import Tokenizer
 from tp_core.training.bench import Bench, component_records, make_bench
-
-# Baselines are read off this many training lines at most: more would hardly move them.
-_BASELINE_LINES = 100_000
 
 
 @dataclass
@@ -157,17 +153,6 @@ def resume(run: RunDir) -> Session:
 def _open(run: RunDir, bench: Bench, state: State, provenance: Mapping[str, Any]) -> Session:
     metrics, samples = JsonlWriter(run.metrics_path), JsonlWriter(run.samples_path)
     return Session(run, bench, state, provenance, metrics, samples)
-
-
-def baselines(bench: Bench) -> dict[str, Any]:
-    """Bits per byte of two character models on the same split, to hold the model's against."""
-    train = bench.dataset.train
-    lines = [train.text(i) for i in range(min(len(train), _BASELINE_LINES))]
-    held_out = bench.dataset.val.texts()
-    return {
-        name: {"val_bits_per_byte": CharNgram(order).fit(lines).bits_per_byte(held_out)}
-        for name, order in (("character_unigram", 1), ("character_5gram", 5))
-    }
 
 
 def figures(scores: SplitScores) -> dict[str, float] | None:

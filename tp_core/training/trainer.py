@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from tp_core.data.batches import Padded, eval_batches, pad, slices
+from tp_core.data.batches import eval_batches
+from tp_core.data.layouts import Rows
 from tp_core.device import seed_slice
 from tp_core.errors import Diverged, RunFailed, TpError
 from tp_core.generation import NotFinite, generate
 from tp_core.interfaces.blame import blame
 from tp_core.interfaces.report import SplitScores
-from tp_core.interfaces.sequence import SequenceInfo
 from tp_core.interfaces.watch import watched
 from tp_core.training.evaluate import score
 from tp_core.training.first_pass import FINITE
 from tp_core.training.progress import Reporter
 from tp_core.training.session import Session, figures, memory_mib
+from tp_core.training.tensors import on_device
 
 SAMPLES = 5  # texts in samples.jsonl each time
 _NLL = ""  # the name of the likelihood's loss beside the auxiliary ones
@@ -56,6 +58,9 @@ class Trainer:
         self.loss = torch.compile(model.loss, dynamic=True) if compiled else model.loss
         # What a slice of a step holds in memory, an evaluation can.
         size = -(-self.config.train.batch_size // self.config.train.grad_accumulation)
+        if self.config.data.layout == "packed":
+            longest = max(int(s.lengths.max()) for s in (dataset.train, dataset.val))
+            size = size * self.config.model.max_seq_len // longest
         most = self.config.eval.max_lines
         self.eval_batches = {
             "train": eval_batches(dataset.train, size, min(most, len(dataset.val))),
@@ -80,11 +85,8 @@ class Trainer:
 
     def _step(self) -> StepResult:
         bench, step = self.bench, self.state.step
-        train, tokenizer = self.config.train, bench.dataset.tokenizer
-        parts = [
-            pad(bench.dataset.train, part, tokenizer.bos_id, tokenizer.eos_id, tokenizer.pad_id)
-            for part in slices(bench.batches.lines_for(step), train.grad_accumulation)
-        ]
+        train = self.config.train
+        parts: Sequence[Rows] = bench.batches.slices(step, train.grad_accumulation)
         # Divided by the tokens of the whole step: how it is sliced doesn't weigh them differently.
         n_targets = sum(part.n_targets for part in parts)
         n_bytes = sum(part.n_bytes for part in parts)
@@ -131,19 +133,14 @@ class Trainer:
             raise TpError(f"schedule '{name}' gave {factor!r} for step {self.state.step + 1}")
         return factor
 
-    def _losses(self, part: Padded) -> dict[str, Tensor]:
+    def _losses(self, part: Rows) -> dict[str, Tensor]:
         """One slice's losses, summed over its tokens, by name; the likelihood's first."""
-        device = self.bench.device
-        tokens, targets, lengths = (
-            torch.from_numpy(array).to(device, non_blocking=True)
-            for array in (part.inputs, part.targets, part.lengths)
-        )
-        seq = SequenceInfo.of_rows(lengths, tokens.shape[1])
+        tokens, targets, seq = on_device(part, self.bench.device)
         with self.bench.autocast():
             nll = self.loss(tokens, targets, seq)
         return {_NLL: nll, **seq.losses}
 
-    def _first_not_finite(self, parts: list[Padded]) -> str:
+    def _first_not_finite(self, parts: Sequence[Rows]) -> str:
         """Which component's output was the first to be NaN or infinite, found by doing it again."""
         loss, self.loss = self.loss, self.bench.model.loss
         try:

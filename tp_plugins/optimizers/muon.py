@@ -94,14 +94,14 @@ class _Muon(OneByOne):
 
 
 def working_dtype(device: torch.device) -> torch.dtype:
-    """The iteration stands bf16, which only a GPU is fast in."""
+    """What to iterate in: bf16 is enough for it, and fast on a GPU; a CPU is faster in fp32."""
     return torch.bfloat16 if device.type == "cuda" else torch.float32
 
 
 def orthogonalised(update: Tensor, steps: int, dtype: torch.dtype) -> Tensor:
     """Matrices [..., A, B] with their singular values taken to about 1, in `dtype`."""
     tall = update.shape[-2] > update.shape[-1]
-    x = (update.mT if tall else update).to(dtype)
+    x: Tensor = (update.mT if tall else update).to(dtype)
     x = x / x.norm(dim=(-2, -1), keepdim=True).clamp(min=_SMALLEST_NORM)
     for _ in range(steps):
         gram = x @ x.mT
