@@ -50,10 +50,14 @@ tp_mlps = components("mlp", ("typed", Typed, ()))
         ("table", '{k = "v"}', {"k": "v"}),
         ("number", "5", 5),
         ("number", "auto", "auto"),
-        ("norms", '["rmsnorm"]', [{"name": "rmsnorm", "eps": 1e-6}]),
-        ("norms.0", "rmsnorm", [{"name": "rmsnorm", "eps": 1e-6}]),
-        ("norms.0.bias", "false", [{"name": "layernorm", "eps": 1e-5, "bias": False}]),
-        ("always", "{eps = 0.5}", {"name": "rmsnorm", "eps": 0.5}),
+        ("norms", '["rmsnorm"]', [{"name": "rmsnorm", "eps": 1e-6, "gain": "plain"}]),
+        ("norms.0", "rmsnorm", [{"name": "rmsnorm", "eps": 1e-6, "gain": "plain"}]),
+        (
+            "norms.0.bias",
+            "false",
+            [{"name": "layernorm", "eps": 1e-5, "gain": True, "bias": False}],
+        ),
+        ("always", "{eps = 0.5}", {"name": "rmsnorm", "eps": 0.5, "gain": "plain"}),
     ],
 )
 @pytest.mark.parametrize("written", [True, False])

@@ -151,8 +151,8 @@ def test_a_resolved_spec_is_complete_and_resolves_to_itself(
     assert chosen.spec == Spec(
         "tp-fake:outer",
         {
-            "inner": {"name": "layernorm", "eps": 1e-5, "bias": True},
-            "more": [{"name": "rmsnorm", "eps": 1e-6}],
+            "inner": {"name": "layernorm", "eps": 1e-5, "gain": True, "bias": True},
+            "more": [{"name": "rmsnorm", "eps": 1e-6, "gain": "plain"}],
         },
         "mlp",
     )
@@ -165,7 +165,7 @@ def test_a_resolved_spec_is_complete_and_resolves_to_itself(
 def test_nested_specs_know_their_kind() -> None:
     attention = plan_of(None, "model.attention.qk_norm=rmsnorm").layers[0]["attention"]
     spec = dict(attention.options)["qk_norm"]
-    assert spec == Spec("rmsnorm", {"eps": 1e-6}, "norm")
+    assert spec == Spec("rmsnorm", {"eps": 1e-6, "gain": "plain"}, "norm")
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,7 @@ def test_every_default_is_written_out() -> None:
     assert data["model"]["attention"] == {
         **plan.layers[0]["attention"].registered.component.options().model_dump(),
         "name": "softmax",
-        "qk_norm": {"name": "rmsnorm", "eps": 1e-6},
+        "qk_norm": {"name": "rmsnorm", "eps": 1e-6, "gain": "plain"},
     }
     assert data["model"]["attention"]["window"] is None
     assert data["eval"] == {"max_lines": 2000}
@@ -126,4 +126,9 @@ def test_what_is_set_on_a_runs_config_json(tmp_path: Path) -> None:
     assert [layer["attention"].options.model_dump()["window"] for layer in changed.layers] == [
         None
     ] * 4
-    assert changed.norm.spec.as_data() == {"name": "layernorm", "eps": 1e-5, "bias": True}
+    assert changed.norm.spec.as_data() == {
+        "name": "layernorm",
+        "eps": 1e-5,
+        "gain": True,
+        "bias": True,
+    }

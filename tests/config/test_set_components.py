@@ -60,7 +60,7 @@ def test_options_follow_a_name_set_before_them() -> None:
 @pytest.mark.parametrize("base", [None, {"name": "softmax", "qk_norm": "layernorm"}])
 def test_options_inside_options(base: dict[str, Any] | None) -> None:
     changed = attention(base, "model.attention.qk_norm=rmsnorm", "model.attention.qk_norm.eps=1e-5")
-    assert changed["qk_norm"] == {"name": "rmsnorm", "eps": 1e-5}
+    assert changed["qk_norm"] == {"name": "rmsnorm", "eps": 1e-5, "gain": "plain"}
     assert attention(base, 'model.attention.qk_norm={name = "rmsnorm", eps = 1e-5}') == changed
     assert attention(base, "model.attention.qk_norm=null")["qk_norm"] is None
 
@@ -68,7 +68,7 @@ def test_options_inside_options(base: dict[str, Any] | None) -> None:
 def test_a_table_merges_into_a_nested_component_as_anywhere() -> None:
     base = {"name": "softmax", "qk_norm": {"name": "layernorm", "bias": False}}
     changed = attention(base, "model.attention.qk_norm={eps = 0.5}")
-    assert changed["qk_norm"] == {"name": "layernorm", "eps": 0.5, "bias": False}
+    assert changed["qk_norm"] == {"name": "layernorm", "eps": 0.5, "gain": True, "bias": False}
     assert attention(base, "model.attention.qk_norm=layernorm")["qk_norm"]["bias"] is False
     assert attention(base, "model.attention={qk_norm = {eps = 0.5}}") == changed
 
@@ -163,8 +163,8 @@ def test_a_layers_nested_component_merges_with_the_models() -> None:
     for text in ("{eps = 0.5}", '{name = "layernorm", eps = 0.5}'):
         plan = plan_of(base, f"model.layers.a.attention.qk_norm={text}")
         norms = [layer["attention"].spec.as_data()["qk_norm"] for layer in plan.layers]
-        assert norms[0] == {"name": "layernorm", "eps": 0.5, "bias": False}
-        assert norms[1] == {"name": "layernorm", "eps": 1e-5, "bias": False}
+        assert norms[0] == {"name": "layernorm", "eps": 0.5, "gain": True, "bias": False}
+        assert norms[1] == {"name": "layernorm", "eps": 1e-5, "gain": True, "bias": False}
 
 
 def test_a_quoted_name_is_the_same_name_in_a_layer() -> None:
