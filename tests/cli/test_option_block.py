@@ -64,7 +64,7 @@ def test_every_built_in_block_validates_as_printed_and_uncommented(registered: R
         ("optimizer", "adamw", r"^optimizer = .*$"),
         ("schedule", "constant", r"^schedule = .*$"),
         ("sampler", "top_k", r"(?s)^samplers = \[.*?^\]$"),
-        ("metric", "unique_rate", r"^metrics = .*$"),
+        ("metric", "unique_rate", r"(?s)^metrics = \[.*?^\]$"),
     ],
 )
 def test_a_block_can_be_pasted_where_it_says(

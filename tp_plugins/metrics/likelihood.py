@@ -12,6 +12,8 @@ import math
 from typing import Any
 
 from tp_core.interfaces import Headline, ReportView
+from tp_core.interfaces.report import SplitScores
+from tp_plugins.metrics.values import finite
 
 
 class Likelihood:
@@ -24,19 +26,25 @@ class Likelihood:
         pass
 
     def compute(self, view: ReportView) -> dict[str, Any]:
-        """Figures per split; `generalisation_gap` is val minus train, in bits per byte."""
-        result: dict[str, Any] = {}
-        for name, scores in view.scores.items():
-            loss = scores.loss
-            # A loss past 700 nats has a perplexity that no float holds.
-            perplexity = math.exp(loss) if loss is not None and loss < 700 else None
-            result[name] = {
-                "lines": len(scores.nll),
-                "loss": loss,
-                "perplexity": perplexity,
-                "bits_per_byte": scores.bits_per_byte,
-            }
-        train, val = (result.get(name, {}).get("bits_per_byte") for name in ("train", "val"))
+        """Figures per split, null over no lines; `generalisation_gap` is val minus train, in bits
+        per byte."""
+        result: dict[str, Any] = {
+            name: _figures(view.scores.get(name)) for name in ("train", "val", *view.scores)
+        }
+        train, val = (result[name]["bits_per_byte"] for name in ("train", "val"))
         known = train is not None and val is not None
         result["generalisation_gap"] = val - train if known else None
         return result
+
+
+def _figures(scores: SplitScores | None) -> dict[str, float | None]:
+    if scores is None:
+        return {"lines": 0, "loss": None, "perplexity": None, "bits_per_byte": None}
+    loss = finite(scores.loss)
+    return {
+        "lines": len(scores.nll),
+        "loss": loss,
+        # A loss past 700 nats has a perplexity that no float holds.
+        "perplexity": math.exp(loss) if loss is not None and loss < 700 else None,
+        "bits_per_byte": finite(scores.bits_per_byte),
+    }

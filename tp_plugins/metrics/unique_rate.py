@@ -8,6 +8,7 @@ from tp_core.interfaces import Headline, ReportView
 
 
 class UniqueRate:
+    of_samples = True
     headline = (Headline("unique_rate", "share", "higher"),)
 
     def __init__(self, options: Any, ctx: Any) -> None:
