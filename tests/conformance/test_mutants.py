@@ -90,6 +90,12 @@ COMPONENTS = (
     # Metrics, optimizers, schedules.
     Mutant("metric", "nan_of_nothing", "computes"),
     Mutant("metric", "headline_of_nothing", "headlines"),
+    Mutant("metric", "headline_of_words", "headlines"),
+    Mutant("metric", "mean_of_others", "sample_means"),
+    Mutant("metric", "one_short", "sample_means"),
+    Mutant("metric", "undeclared", "samples_declared"),
+    Mutant("metric", "first_counts", "sample_order"),
+    Mutant("metric", "unmoved_values", "sample_order"),
     Mutant("optimizer", "skips_scalars", "descends"),
     Mutant("optimizer", "one_rate", "rates_respected"),
     Mutant("optimizer", "no_decay", "decay_respected"),

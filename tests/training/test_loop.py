@@ -295,7 +295,7 @@ def test_bf16(tmp_path: Path, plain: RunDir) -> None:
 
 
 def test_auxiliary_losses_are_logged_and_learned_from(tmp_path: Path) -> None:
-    moe = {"name": "moe", "n_experts": 4, "top_k": 1, "loss_weight": 1.0}
+    moe = {"name": "moe", "n_experts": 4, "top_k": 1, "norm_topk": False, "loss_weight": 1.0}
     run = train(tmp_path, "r", changes={"model.mlp": moe, "train.max_steps": 12})
     balance = [line["auxiliary"]["moe_balance"] for line in split(run, "batch")]
     # Two layers: each layer's loss is at least 1, and that where all experts are equally busy.

@@ -35,7 +35,7 @@ CONTRACTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "init_state": ("batch", "device"),
         "accept": ("tokens", "step"),
     },
-    "metric": {"compute": ("view",)},
+    "metric": {"compute": ("view",), "per_sample": ("view",)},
     "optimizer": {"build": ("parameters",)},
     "schedule": {"factor": ("step", "max_steps")},
 }

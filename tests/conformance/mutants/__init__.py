@@ -140,8 +140,14 @@ def tp_samplers() -> list[Component]:
 @hookimpl
 def tp_metrics() -> list[Component]:
     return [
-        _one("nan_of_nothing", "others:NanOfNothing"),
-        _one("headline_of_nothing", "others:HeadlineOfNothing"),
+        _one("nan_of_nothing", "metrics:NanOfNothing"),
+        _one("headline_of_nothing", "metrics:HeadlineOfNothing"),
+        _one("headline_of_words", "metrics:HeadlineOfWords"),
+        _one("mean_of_others", "metrics:MeanOfOthers"),
+        _one("one_short", "metrics:OneShort"),
+        _one("undeclared", "metrics:Undeclared"),
+        _one("first_counts", "metrics:FirstCounts"),
+        _one("unmoved_values", "metrics:UnmovedValues"),
     ]
 
 

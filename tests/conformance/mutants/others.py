@@ -1,16 +1,15 @@
-"""Broken optimizers, schedules and metrics."""
+"""Broken optimizers and schedules."""
 
 from __future__ import annotations
 
 import dataclasses
-import math
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from tp_core.interfaces import Headline, ParameterInfo, ReportView
-from tp_core.testing.plain import PlainMetric, PlainOptimizer, PlainSchedule
+from tp_core.interfaces import ParameterInfo
+from tp_core.testing.plain import PlainOptimizer, PlainSchedule
 
 
 class SkipsScalars(PlainOptimizer):
@@ -59,12 +58,3 @@ class CountsCalls(PlainSchedule):
     def factor(self) -> float:
         self.calls += 1
         return 1 / self.calls
-
-
-class NanOfNothing(PlainMetric):
-    def compute(self, view: ReportView) -> dict[str, Any]:
-        return {"mean_length": super().compute(view)["mean_length"] or math.nan}
-
-
-class HeadlineOfNothing(PlainMetric):
-    headline = (Headline("length.mean", "character", "neither"),)

@@ -1,0 +1,193 @@
+"""`tp report`: how good a run is, beside what that should be compared with."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tp_core.cli.strict import note_drift, strict_plugins_option
+
+if TYPE_CHECKING:
+    from tp_core.artifacts import Checkpoint
+    from tp_core.config.plan import Plan
+    from tp_core.config.resolve import Chosen
+
+SHOWN = 5  # samples a person sees; the saved report has them all
+
+
+@click.command("report", short_help="Measure a run, beside held-out phrases.")
+@click.option(
+    "--runs-dir", type=click.Path(path_type=Path), default=Path("runs"), show_default=True
+)
+@click.option("--run-id", default="latest", show_default=True, help="Id, unique prefix or latest.")
+@click.option(
+    "--checkpoint", type=click.Choice(["best_val", "last"]), default="best_val", show_default=True
+)
+@click.option("--prompt", help="Measure continuations of this text.")
+@click.option("--unconditional", is_flag=True, help="Measure samples started from nothing.")
+@click.option("--n-samples", type=click.IntRange(min=1), default=200, show_default=True)
+@click.option("--max-new-tokens", type=click.IntRange(min=1), help="Most tokens to add.")
+@click.option("--temperature", type=click.FloatRange(min=0), help="0 is greedy.")
+@click.option("--top-k", type=click.IntRange(min=1))
+@click.option("--top-p", type=click.FloatRange(min=0, max=1, min_open=True))
+@click.option("--min-p", type=click.FloatRange(min=0, max=1))
+@click.option(
+    "--sampler",
+    "samplers",
+    multiple=True,
+    metavar="NAME[,OPTION=VALUE...]",
+    help="A chain of samplers in place of the config's (repeatable).",
+)
+@click.option("--seed", type=click.IntRange(min=0), help="Where the random draws start.")
+@click.option(
+    "--metrics",
+    multiple=True,
+    metavar="NAME[,OPTION=VALUE...][,NAME...]",
+    help="Metrics in place of the config's (repeatable).",
+)
+@click.option(
+    "--train-mass",
+    is_flag=True,
+    help="Score every training phrase even where there are more than 100,000.",
+)
+@strict_plugins_option
+@click.option("--html", is_flag=True, help="Save a page to look at as well.")
+@click.option("--json", "as_json", is_flag=True, help="Print the whole report as JSON.")
+def command(
+    runs_dir: Path,
+    run_id: str,
+    checkpoint: Checkpoint,
+    prompt: str | None,
+    unconditional: bool,
+    n_samples: int,
+    max_new_tokens: int | None,
+    temperature: float | None,
+    top_k: int | None,
+    top_p: float | None,
+    min_p: float | None,
+    samplers: tuple[str, ...],
+    seed: int | None,
+    metrics: tuple[str, ...],
+    train_mass: bool,
+    strict_plugins: bool,
+    html: bool,
+    as_json: bool,
+) -> None:
+    """Measure a run: how likely it finds phrases it never saw, what it writes, whether it copies.
+
+    \b
+    tp report --run-id latest --unconditional
+    tp report --run-id latest --prompt "the moon" --temperature 0.8 --html
+    tp report --run-id latest --unconditional --metrics likelihood,unique_rate
+
+    What is measured of samples stands beside the same for as many held-out and training phrases. A
+    summary is printed; all of it is saved under the run, in reports/. Sampling flags left out come
+    from the run's config, and so do the metrics.
+    """
+    if (prompt is None) != unconditional:
+        raise click.UsageError("give either --prompt TEXT or --unconditional")
+    wanted = {text: list(_parsed(text)) for text in metrics}
+    from tp_core.runs import find_run
+
+    run = find_run(runs_dir, run_id)
+    from tp_core.artifacts import open_run
+    from tp_core.cli.generate import encode_prompt, with_samplers
+    from tp_core.cli.terminal import clean, emit_json, note
+    from tp_core.report.make import Settings, make_report
+    from tp_core.report.save import save
+
+    loaded = open_run(run, checkpoint, strict_plugins=strict_plugins)
+    note_drift(loaded)
+    flags = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "min_p": min_p}
+    plan = with_samplers(loaded.plan, samplers, {k: v for k, v in flags.items() if v is not None})
+    if wanted:
+        plan = with_metrics(plan, wanted)
+    settings = Settings(
+        checkpoint=checkpoint,
+        plan=plan,
+        prompt=prompt or "",
+        prompt_ids=encode_prompt(loaded, prompt or ""),
+        n_samples=n_samples,
+        max_new_tokens=max_new_tokens or plan.config.sampling.max_new_tokens,
+        seed=plan.config.train.seed if seed is None else seed,
+        train_mass=train_mass,
+    )
+    report = make_report(loaded, settings, note if sys.stderr.isatty() else lambda what: None)
+    page = None
+    if html:
+        from tp_core.report.page import render_page
+
+        page = render_page(report, clean)
+    paths = save(run, report, page)
+    if as_json:
+        emit_json(report)
+    else:
+        _show(report)
+    note(f"saved {' and '.join(map(str, paths))}")
+
+
+def _show(report: Mapping[str, Any]) -> None:
+    """The summary for a person: verdict, headline figures, a few samples."""
+    from tp_core.cli.terminal import emit, emit_table, one_line
+    from tp_core.report.tables import tables
+
+    verdict = report["verdict"]
+    emit(f"{report['run']}, checkpoint {report['checkpoint']}, step {report['step']}")
+    emit(verdict["text"])
+    emit("\n".join(f"  {reason}" for reason in verdict["reasons"]))
+    for table in tables(report):
+        emit("")
+        emit_table(table.columns, table.rows, right=table.right)
+    for remark in report["remarks"]:
+        emit(f"({remark})")
+    count = len(report["samples"])
+    emit(f"\nsamples ({min(SHOWN, count)} of {count}):")
+    for sample in report["samples"][:SHOWN]:
+        remarks = [f"in {sample['mark']}"] if sample["mark"] != "new" else []
+        remarks += [f"cut off: {sample['stopped']}"] if sample["stopped"] != "end" else []
+        said = f"  ({'; '.join(remarks)})" if remarks else ""
+        emit(f"  {one_line(sample['text'])}{said}")
+
+
+def with_metrics(plan: Plan, written: Mapping[str, Sequence[Mapping[str, Any]]]) -> Plan:
+    """The plan with these metrics: what each `--metrics` says, as tables, by its text."""
+    from tp_core.config.resolve import Resolver
+    from tp_core.errors import Problem, TpError
+
+    problems: list[Problem] = []
+    chosen: list[Chosen | None] = []
+    for text, entries in written.items():
+        for entry in entries:
+
+            def complain(key: tuple[str, ...], message: str, place: str = text) -> None:
+                name = ".".join(key).removesuffix("name")
+                problems.append(Problem(name, message, f"--metrics {place}"))
+
+            chosen.append(Resolver(plan.catalogue, complain).one("metric", entry, ()))
+    if problems:
+        raise TpError("\n".join(map(str, problems)))
+    return replace(plan, metrics=tuple(one for one in chosen if one is not None))
+
+
+def _parsed(text: str) -> Iterator[dict[str, Any]]:
+    """The metrics in NAME,option=value,NAME,...: values still text, lists in brackets whole."""
+    from tp_core.config.overrides import RawText
+
+    entry: dict[str, Any] = {}
+    for part in re.split(r",(?![^\[{]*[\]}])", text):
+        name, equals, value = (one.strip() for one in part.partition("="))
+        if equals and entry:
+            entry[name] = RawText(value)
+        elif equals or not name:
+            raise click.UsageError(f"--metrics {text}: write it as NAME,option=value,NAME,...")
+        else:
+            if entry:
+                yield entry
+            entry = {"name": name}
+    yield entry

@@ -1,0 +1,133 @@
+"""Asking the metrics: of the model, or of samples and of as many real phrases beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tp_core.config.resolve import Chosen
+from tp_core.errors import TpError
+from tp_core.interfaces.blame import blame
+from tp_core.interfaces.report import Headline, ReportView
+from tp_core.report.intervals import Interval, of_mean, of_subsets
+from tp_core.report.references import references
+from tp_core.streams import stream
+from tp_core.training.measure import labels, measure
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """What a metric says of one set of phrases: `n` of them, and intervals by dotted key."""
+
+    n: int
+    result: Mapping[str, Any]
+    intervals: Mapping[str, Interval]
+
+
+@dataclass(frozen=True, eq=False)
+class Assessment:
+    """One metric's results, under its label.
+
+    `samples` are of what was generated, `held_out` and `training` of real phrases; a metric whose
+    result doesn't depend on samples has `model` alone.
+    """
+
+    label: str
+    chosen: Chosen
+    headline: tuple[Headline, ...]
+    readings: Mapping[str, Reading]
+
+
+def assess(metrics: Sequence[tuple[Chosen, Any]], view: ReportView, seed: int) -> list[Assessment]:
+    """Every metric's results, those of one label once."""
+    compared = {"samples": view, **references(view, seed)}
+    found: dict[str, Assessment] = {}
+    names = labels([chosen for chosen, _ in metrics])
+    for label, (chosen, metric) in zip(names, metrics, strict=True):
+        if label in found:
+            continue
+        if getattr(type(metric), "of_samples", False):
+            readings = {
+                name: _read(chosen, metric, one, (seed, label, name))
+                for name, one in compared.items()
+            }
+        else:
+            readings = {"model": Reading(0, measure(chosen, metric, view), {})}
+        found[label] = Assessment(label, chosen, tuple(type(metric).headline), readings)
+    return list(found.values())
+
+
+def numbers(result: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
+    """The fractional numbers in a result by dotted key; counts, which grow with n, left out."""
+    found: dict[str, float] = {}
+    for name, value in result.items():
+        if isinstance(value, Mapping):
+            found |= numbers(value, f"{prefix}{name}.")
+        elif isinstance(value, float):
+            found[f"{prefix}{name}"] = value
+    return found
+
+
+def lookup(result: Mapping[str, Any], key: str) -> Any:
+    """The value at a dotted key; None where there is none."""
+    value: Any = result
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value
+
+
+def _read(chosen: Chosen, metric: Any, view: ReportView, where: tuple[int, str, str]) -> Reading:
+    seed, *purpose = where
+    n = len(view.samples)
+    result = measure(chosen, metric, view)
+    values = _values(chosen, metric, view)
+    intervals = {}
+    for key, one in values.items():
+        if (interval := of_mean(one, stream(seed, "bootstrap", *purpose, key))) is not None:
+            intervals[key] = interval
+    headline = {one.key: one for one in type(metric).headline}
+    if not headline.keys() <= values.keys():
+        others = {k: v for k, v in numbers(result).items() if k not in values}
+        rng = stream(seed, "subsampling", *purpose)
+
+        def compute(indices: NDArray[np.int64]) -> dict[str, float]:
+            return numbers(measure(chosen, metric, _subset(view, indices)))
+
+        found = of_subsets(others, compute, n, rng)
+        intervals |= {key: _clipped(one, headline.get(key)) for key, one in found.items()}
+    return Reading(n, result, intervals)
+
+
+def _values(chosen: Chosen, metric: Any, view: ReportView) -> dict[str, NDArray[np.float64]]:
+    """What the metric says of each sample, by key. Raises `TpError` where it doesn't fit them."""
+    if not hasattr(metric, "per_sample"):
+        return {}
+    with blame([(metric, chosen)]):
+        values = {key: np.asarray(v, np.float64) for key, v in metric.per_sample(view).items()}
+    for key, one in values.items():
+        if one.shape != (len(view.samples),):
+            raise TpError(
+                f"metric '{chosen.name}': per_sample gave values of shape {one.shape} for '{key}' "
+                f"of {len(view.samples)} samples"
+            )
+    return values
+
+
+def _subset(view: ReportView, indices: NDArray[np.int64]) -> ReportView:
+    chosen = indices.tolist()
+    return replace(
+        view,
+        samples=[view.samples[i] for i in chosen],
+        stops=[view.stops[i] for i in chosen],
+    )
+
+
+def _clipped(interval: Interval, headline: Headline | None) -> Interval:
+    """A share lies between 0 and 1, and so does its interval."""
+    if headline is None or headline.unit != "share":
+        return interval
+    return replace(interval, low=max(interval.low, 0.0), high=min(interval.high, 1.0))

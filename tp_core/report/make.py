@@ -1,0 +1,189 @@
+"""Making a report: phrases read again, the model asked about them, samples drawn, metrics run."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from tp_core.artifacts import LoadedRun
+from tp_core.config.plan import Plan
+from tp_core.data.dataset import Dataset
+from tp_core.generation import generate
+from tp_core.interfaces.build import Builder
+from tp_core.interfaces.report import ReportView, SplitScores
+from tp_core.jsonl import read_jsonl
+from tp_core.report.assess import assess
+from tp_core.report.document import document
+from tp_core.report.references import marks
+from tp_core.report.scoring import distinct_scores, split_scores
+from tp_core.report.verdict import Evidence, judge, points
+from tp_core.runs import read_json
+from tp_core.sampling import SamplerChain
+from tp_core.training.baselines import baselines
+from tp_core.training.run_data import open_run_data
+from tp_core.training.session import memory_mib
+
+MASS_LINES = 100_000
+"""With more training lines than this, their mass is not computed unless it is asked for."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a report is asked for.
+
+    `plan` has the samplers and metrics to use, `prompt` is empty for unconditional samples and
+    `prompt_ids` its tokens. `train_mass`: score every training phrase, however many there are.
+    """
+
+    checkpoint: str
+    plan: Plan
+    prompt: str
+    prompt_ids: Sequence[int]
+    n_samples: int
+    max_new_tokens: int
+    seed: int
+    train_mass: bool = False
+
+
+def make_report(
+    loaded: LoadedRun, settings: Settings, say: Callable[[str], None]
+) -> dict[str, Any]:
+    """The report as plain data; `say` hears what is being done. Nothing is written.
+
+    Raises `TpError` where the run's files don't hold what a report is made of.
+    """
+    clock = _Clock(say)
+    evaluations = [
+        line for line in read_jsonl(loaded.run.metrics_path) if line.get("split") in _SPLITS
+    ]
+    metrics = _metrics(settings.plan, loaded)
+    with clock("reading the phrases"):
+        dataset = open_run_data(loaded)
+        texts = {name: getattr(dataset, name).texts() for name in _SPLITS}
+    with clock("sampling"):
+        view = replace(_samples(loaded, settings), texts=texts, evaluations=evaluations)
+    with clock("scoring"):
+        view = replace(view, scores=split_scores(loaded, dataset))
+    if settings.train_mass or len(texts["train"]) <= MASS_LINES:
+        with clock("scoring every training phrase"):
+            val = view.scores["val"]
+            view = replace(view, distinct=distinct_scores(loaded, dataset, texts, val))
+    with clock("baselines"):
+        beside = baselines(dataset, ends=loaded.model.ends)
+    with clock("metrics"):
+        assessments = assess(metrics, view, settings.seed)
+    known = marks(view.samples, view)
+    evidence = _evidence(loaded, view, known, beside)
+    return document(
+        loaded=loaded,
+        checkpoint=settings.checkpoint,
+        data=_data(loaded, dataset, view),
+        view=view,
+        sampling=_sampling(settings),
+        sample_marks=known,
+        assessments=assessments,
+        evidence=evidence,
+        baselines=beside,
+        verdict=judge(evidence),
+        perf={"seconds": clock.seconds, "memory_mib": memory_mib(torch.device("cpu"))},
+    )
+
+
+_SPLITS = ("train", "val")
+
+
+class _Clock:
+    """Says what begins, and remembers how long it took."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, what: str) -> Iterator[None]:
+        self._say(f"{what} ...")
+        began = time.perf_counter()
+        yield
+        self.seconds[what] = round(time.perf_counter() - began, 3)
+
+
+def _metrics(plan: Plan, loaded: LoadedRun) -> list[tuple[Any, Any]]:
+    builder = Builder(plan, loaded.tokenizer.vocab_size)
+    return [(chosen, builder.build(chosen, f"metrics.{chosen.name}")) for chosen in plan.metrics]
+
+
+def _samples(loaded: LoadedRun, settings: Settings) -> ReportView:
+    continuations = generate(
+        loaded.model,
+        SamplerChain(settings.plan, loaded.tokenizer.vocab_size),
+        loaded.tokenizer,
+        [settings.prompt_ids] * settings.n_samples,
+        max_new_tokens=settings.max_new_tokens,
+        seed=settings.seed,
+        autocast=loaded.autocast,
+    )
+    texts = [settings.prompt + loaded.tokenizer.decode(one.tokens) for one in continuations]
+    return ReportView(samples=texts, stops=[one.stopped for one in continuations])
+
+
+def _data(loaded: LoadedRun, dataset: Dataset, view: ReportView) -> dict[str, Any]:
+    recorded = read_json(loaded.run.provenance_path).get("data") or {}
+    return {
+        "path": recorded.get("path") or loaded.plan.config.data.path,
+        "sha256": dataset.sha256,
+        "phrases": {name: len(texts) for name, texts in view.texts.items()},
+    }
+
+
+def _sampling(settings: Settings) -> dict[str, Any]:
+    return {
+        "prompt": settings.prompt,
+        "n_samples": settings.n_samples,
+        "max_new_tokens": settings.max_new_tokens,
+        "seed": settings.seed,
+        "samplers": [chosen.spec.as_data() for chosen in settings.plan.samplers],
+    }
+
+
+def _evidence(
+    loaded: LoadedRun,
+    view: ReportView,
+    known: Sequence[str],
+    beside: Mapping[str, float],
+) -> Evidence:
+    different = dict(zip(view.samples, known, strict=True))
+    bits = {name: view.scores[name].bits_per_byte for name in _SPLITS}
+    phrases = {
+        name: len(view.distinct[name].nll if view.distinct else set(view.texts[name]))
+        for name in _SPLITS
+    }
+    return Evidence(
+        step=loaded.step,
+        train=_number(bits["train"]),
+        val=_number(bits["val"]),
+        unigram=min(beside["token_unigram"], beside["character_unigram"]),
+        ngram=beside["character_5gram"],
+        curve=points(view.evaluations),
+        distinct_samples=len(different),
+        copies={name: list(different.values()).count(name) for name in _SPLITS},
+        phrases=phrases,
+        mass={n: _mass(s) for n, s in view.distinct.items()} if view.distinct else None,
+    )
+
+
+def _mass(scores: SplitScores) -> float:
+    """What the phrases' probabilities add up to."""
+    return math.fsum(np.exp(-scores.nll))
+
+
+def _number(bits: float | None) -> float:
+    """Bits per byte of lines, of which neither split is without any."""
+    assert bits is not None
+    return bits

@@ -1,0 +1,56 @@
+"""A report as one page that needs nothing beside it: no network, no script, no other file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from tp_core.report.curves import curve_svg
+from tp_core.report.tables import READINGS, Document, number, reach, tables
+
+
+def render_page(document: Document, clean: Callable[[str], str]) -> str:
+    """The page of a report; `clean` writes out control characters, which no page may hold."""
+    environment = Environment(
+        loader=PackageLoader("tp_core.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: clean(value) if type(value) is str else value,
+    )
+    return environment.get_template("page.html.jinja").render(
+        report=document,
+        tables=tables(document),
+        details={label: _details(one) for label, one in document["metrics"].items()},
+        drawing=curve_svg(document["curve"], document["baselines"], document["step"]),
+    )
+
+
+def _details(metric: Mapping[str, Any]) -> dict[str, Any]:
+    """Everything one metric said: a row for each value, a column for each reading."""
+    readings = metric["readings"]
+    flat = {name: dict(_flat(one["result"])) for name, one in readings.items()}
+    keys = list(dict.fromkeys(key for values in flat.values() for key in values))
+    rows = [
+        (key, [number(flat[name].get(key)) + reach(one, key) for name, one in readings.items()])
+        for key in keys
+    ]
+    titles = [READINGS.get(name, "value") for name in readings]
+    return {"titles": titles, "rows": rows, "summary": metric["summary"]}
+
+
+def _flat(result: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value by its dotted key; a list of plain values is one."""
+    if isinstance(result, Mapping):
+        for name, value in result.items():
+            yield from _flat(value, f"{key}.{name}" if key else str(name))
+    elif isinstance(result, list) and any(isinstance(one, (Mapping, list)) for one in result):
+        for index, value in enumerate(result):
+            yield from _flat(value, f"{key}.{index}")
+    elif isinstance(result, list):
+        yield key, ", ".join(map(number, result))
+    else:
+        yield key, result
