@@ -77,3 +77,8 @@ def hook_of(kind: str) -> str:
 KINDS = tuple(
     name.removeprefix("tp_").removesuffix("s") for name in list(globals()) if name.startswith("tp_")
 )
+
+
+def __dir__() -> list[str]:
+    # pluggy looks at all there is here, and it does so once for every plugin.
+    return [hook_of(kind) for kind in KINDS]

@@ -1,80 +1,45 @@
-"""From installed distributions to components, in four stages: discover, load, classify, find.
+"""The catalogue: which component a name means, and what there is.
 
 One entry point per distribution in the group `tp` is the only door, for the built-in components as
-for anyone's. A plugin is loaded with everything it may do wrong held in: what it raises becomes the
-reason on its row, and no command that doesn't need it notices.
+for anyone's. A plugin is loaded when a name calls for it, and one that is broken is noticed by
+no command that doesn't need it.
 """
 
 from __future__ import annotations
 
-import contextlib
-import importlib.metadata
 import os
-import sys
-import traceback
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
-import pluggy
 from packaging.utils import canonicalize_name
 
 from tp_core import hookspecs
-from tp_core.component import Component
+from tp_core.discovery import OWN, Plugin, discover
 from tp_core.errors import TpError, did_you_mean
+from tp_core.loading import Loaded, Registered, classify, load
 
-GROUP = "tp"
-OWN = "transformer-playground"
+__all__ = [
+    "OWN",
+    "Catalogue",
+    "Plugin",
+    "Registered",
+    "Row",
+    "UnknownComponent",
+    "discover",
+    "load",
+]
+
 DISABLE = "TP_DISABLE_PLUGINS"
 
 
 @dataclass(frozen=True)
-class Plugin:
-    """An entry point as found on disk, before any of its code runs."""
-
-    distribution: str
-    version: str
-    entry: str
-    value: str
-
-    @property
-    def builtin(self) -> bool:
-        return self.distribution == OWN
-
-
-@dataclass(frozen=True)
-class Registered:
-    """A component and where it came from."""
-
-    kind: str
-    component: Component
-    plugin: Plugin
-
-    @property
-    def qualified(self) -> str:
-        """`dist:name`; built-ins keep their bare name."""
-        name = self.component.name
-        return name if self.plugin.builtin else f"{self.plugin.distribution}:{name}"
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return (self.component.name, *self.component.aliases)
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """A plugin after its code ran: its components, or the reason it has none."""
-
-    plugin: Plugin
-    components: tuple[Registered, ...] = ()
-    broken: str = ""
-
-
-@dataclass(frozen=True)
 class Row:
-    """A line of `tp plugins list`; a plugin that gave no component has its entry point as name."""
+    """A line of `tp plugins list`; a plugin that gave no component has its entry point as name.
+
+    The last two are of the plugin that brings the component, as in `Loaded`.
+    """
 
     kind: str
     name: str
@@ -82,133 +47,12 @@ class Row:
     version: str
     status: str
     summary: str
+    import_ms: float | None
+    imports_torch: bool | None
 
 
 class UnknownComponent(TpError):
     """A name no installed plugin answers to, or more than one does."""
-
-
-class BrokenPlugin(Exception):
-    """What a plugin did wrong, while it is staged."""
-
-
-def discover() -> list[Plugin]:
-    """Every entry point of group `tp`, built-ins first, then by distribution and name.
-
-    An editable install shows up twice on the path (checkout and site-packages): the first counts.
-    """
-    found: dict[tuple[str, str], Plugin] = {}
-    for entry in importlib.metadata.entry_points(group=GROUP):
-        # Without name or version it is what an interrupted uninstall left.
-        if entry.dist is None or not all(k in entry.dist.metadata for k in ("Name", "Version")):
-            continue
-        plugin = Plugin(
-            canonicalize_name(entry.dist.name), entry.dist.version, entry.name, entry.value
-        )
-        found.setdefault((plugin.distribution, plugin.entry), plugin)
-    return sorted(found.values(), key=lambda p: (not p.builtin, p.distribution, p.entry))
-
-
-def load(plugin: Plugin) -> Loaded:
-    """Import one plugin and collect its components: all of them, or none and the reason."""
-    entry = importlib.metadata.EntryPoint(plugin.entry, plugin.value, GROUP)
-    try:
-        with contextlib.redirect_stdout(sys.stderr):
-            return Loaded(plugin, tuple(_stage(plugin, entry.load())))
-    except KeyboardInterrupt:
-        raise
-    except BrokenPlugin as fault:
-        return Loaded(plugin, broken=str(fault))
-    except BaseException as fault:  # a plugin may call sys.exit
-        if os.environ.get("TP_TRACEBACK"):
-            traceback.print_exc()
-        return Loaded(plugin, broken=_describe(fault, plugin))
-
-
-def _stage(plugin: Plugin, module: Any) -> Iterator[Registered]:
-    # A manager of its own, so that no plugin's registration can meet another's.
-    manager = pluggy.PluginManager(hookspecs.PROJECT)
-    manager.add_hookspecs(hookspecs)
-    manager.register(module, name=plugin.entry)
-    callers = manager.get_hookcallers(module) or []
-    hooks = [hookspecs.hook_of(kind) for kind in hookspecs.KINDS]
-    for caller in callers:
-        if not caller.has_spec() and not all(i.optionalhook for i in caller.get_hookimpls()):
-            raise BrokenPlugin(
-                f"hook '{caller.name}' is none of tp's.{did_you_mean(caller.name, hooks)} "
-                "(@hookimpl(optionalhook=True) marks one for a later tp)"
-            )
-    taken: set[tuple[str, str]] = set()
-    empty = True
-    for kind, hook in zip(hookspecs.KINDS, hooks, strict=True):
-        # Called one by one: pluggy's own call leaves out a None, which a missing `return` gives.
-        for implementation in getattr(manager.hook, hook).get_hookimpls():
-            for component in _checked(hook, implementation.function()):
-                registered = Registered(kind, component, plugin)
-                if component.needs and kind != "positional_encoding":
-                    raise BrokenPlugin(
-                        f"{kind} '{component.name}': 'needs' is for positional encodings; "
-                        "an attention's sites come from its options' offers()"
-                    )
-                for name in registered.names:
-                    if (kind, name) in taken:
-                        raise BrokenPlugin(f"two components of kind {kind} are called '{name}'")
-                    taken.add((kind, name))
-                empty = False
-                yield registered
-    if empty:
-        raise BrokenPlugin("no component (missing @hookimpl?)")
-
-
-def _checked(hook: str, components: Any) -> Iterable[Component]:
-    if isinstance(components, (Component, str)) or not isinstance(components, Iterable):
-        raise BrokenPlugin(f"{hook} returned {components!r:.60}, not a list of Component")
-    for component in components:
-        if not isinstance(component, Component):
-            raise BrokenPlugin(f"{hook} returned {component!r:.60}, which is no Component")
-        yield component
-
-
-def _describe(fault: BaseException, plugin: Plugin) -> str:
-    text = " ".join(str(fault).split())
-    message = f"{type(fault).__name__}: {text}" if text else type(fault).__name__
-    if isinstance(fault, SystemExit):
-        message = f"called sys.exit({fault.code!r})"
-    if isinstance(fault, SyntaxError):
-        return message
-    package = _package(plugin.value)
-    own = [
-        (frame.f_code.co_filename, line)
-        for frame, line in traceback.walk_tb(fault.__traceback__)
-        if _package(str(frame.f_globals.get("__name__", ""))) == package
-    ]
-    if own:
-        return f"{message} ({own[-1][0]}:{own[-1][1]})"
-    return f"can't load '{plugin.value}': {message}"
-
-
-def _package(module: str) -> str:
-    return module.partition(":")[0].partition(".")[0]
-
-
-def classify(loaded: Iterable[Loaded]) -> list[Loaded]:
-    """Refuse what only shows side by side: one name twice inside one distribution."""
-    taken: dict[tuple[str, str, str], str] = {}
-    result = []
-    for one in loaded:
-        names = [
-            (one.plugin.distribution, c.kind, name) for c in one.components for name in c.names
-        ]
-        clash = next((key for key in names if key in taken), None)
-        if clash:
-            reason = (
-                f"{clash[1]} '{clash[2]}' is already registered by entry point '{taken[clash]}'"
-            )
-            one = replace(one, components=(), broken=reason)
-        else:
-            taken.update(dict.fromkeys(names, one.plugin.entry))
-        result.append(one)
-    return result
 
 
 class Catalogue:
@@ -303,7 +147,7 @@ class Catalogue:
             if one.broken:
                 message += (
                     f"\n  Not loaded, so it may be there: plugin '{one.plugin.entry}' of "
-                    f"{one.plugin.distribution} is broken: {one.broken}"
+                    f"{one.plugin.distribution} is {one.status}: {one.broken}"
                 )
         if self.disabled:
             message += f"\n  Disabled by {DISABLE}: {', '.join(sorted(self.disabled))}"
@@ -315,25 +159,36 @@ class Catalogue:
         bare = Counter((c.kind, name) for c in found for name in c.names)
         builtin = {(c.kind, name) for c in found if c.plugin.builtin for name in c.names}
         rows = []
-        by_kind: dict[str, list[Registered]] = defaultdict(list)
-        for registered in found:
-            by_kind[registered.kind].append(registered)
+        by_kind: dict[str, list[tuple[Loaded, Registered]]] = defaultdict(list)
+        for one in self.everything:
+            for registered in one.components:
+                by_kind[registered.kind].append((one, registered))
         for wanted in hookspecs.KINDS if kind is None else (kind,):
-            for c in by_kind[wanted]:
+            for one, c in by_kind[wanted]:
                 key = (c.kind, c.component.name)
                 status = "ok"
                 if not c.plugin.builtin and key in builtin:
                     status = "shadowed"
                 elif bare[key] > 1 and key not in builtin:
                     status = "ambiguous"
-                rows.append(_row(c.plugin, status, c.component.summary, c.kind, c.component.name))
-        rows += [_row(o.plugin, "broken", o.broken) for o in self.everything if o.broken]
-        off = [p for p in self.plugins if p.distribution in self.disabled]
-        return rows + [_row(p, "disabled", f"disabled by {DISABLE}") for p in off]
+                rows.append(_row(one, status, c.component.summary, c.kind, c.component.name))
+        rows += [_row(one, one.status, one.broken) for one in self.everything if one.broken]
+        off = [Loaded(p) for p in self.plugins if p.distribution in self.disabled]
+        return rows + [_row(one, "disabled", f"disabled by {DISABLE}") for one in off]
 
 
-def _row(plugin: Plugin, status: str, summary: str, kind: str = "", name: str = "") -> Row:
-    return Row(kind, name or plugin.entry, plugin.distribution, plugin.version, status, summary)
+def _row(loaded: Loaded, status: str, summary: str, kind: str = "", name: str = "") -> Row:
+    plugin = loaded.plugin
+    return Row(
+        kind=kind,
+        name=name or plugin.entry,
+        distribution=plugin.distribution,
+        version=plugin.version,
+        status=status,
+        summary=summary,
+        import_ms=loaded.import_ms,
+        imports_torch=loaded.imports_torch,
+    )
 
 
 def _of_kind(source: Iterable[Loaded], kind: str) -> list[Registered]:

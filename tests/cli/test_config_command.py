@@ -41,7 +41,7 @@ def test_a_config_that_is_fine(tp: Run) -> None:
 def test_a_setting_counts(tp: Run) -> None:
     done = tp("config", "check", DEFAULT, "--set", "model.n_layers=1", "--set", "model.mlp=gelu")
     assert ": 1 layer, " in done.out
-    done = tp("config", "check", DEFAULT, "--set", "model.mlp=tp-good:relu2", plugins=("tp-good",))
+    done = tp("config", "check", DEFAULT, "--set", "model.mlp=tp-good:relu4", plugins=("tp-good",))
     assert "from tp-good, transformer-playground" in done.out
 
 

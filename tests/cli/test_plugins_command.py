@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from cli_runner import TP, Run
 
-from tp_core.cli.plugins import locate
 from tp_core.hookspecs import KINDS
+from tp_core.loading import locate
 from tp_core.plugins import Catalogue
 
 DISTRIBUTIONS = Path(__file__).parents[1] / "distributions"
@@ -23,12 +23,16 @@ def test_list_names_every_built_in(tp: Run) -> None:
     done = tp("plugins", "list")
     assert (done.code, done.err) == (0, "")
     header, *lines = done.out.splitlines()
-    assert header.split() == ["kind", "name", "distribution", "version", "status", "summary"]
+    assert header.split() == [
+        *("kind", "name", "distribution", "version", "status", "ms", "torch", "summary")
+    ]
     rows = Catalogue().rows()
     assert len(lines) == len(rows)
     for line, row in zip(lines, rows, strict=True):
         expected = [row.kind or "-", row.name, row.distribution, row.version, row.status]
         assert line.split()[:5] == expected
+        assert float(line.split()[5]) >= 0
+        assert line.split()[6] in ("no", "?")  # "?" where another test has imported torch
         assert line.endswith(row.summary)
 
 
@@ -45,6 +49,32 @@ def test_list_shows_what_is_broken_and_goes_on(tp: Run) -> None:
     assert "calibration.table" in found["raises"]
     assert found["exits"].split()[:5] == ["-", "exits", "tp-exits", "1.0", "broken"]
     assert found["scalenorm"].split()[4] == "ok"
+    assert done.err == "broken: `tp plugins check tp-exits` says more\n"
+
+
+def test_list_shows_what_is_not_for_this_tp_and_what_is_off(
+    tp: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TP_DISABLE_PLUGINS", "tp-exits")
+    done = tp("plugins", "list", "--kind", "norm", plugins=("tp-future", "tp-exits"))
+    found = {line.split()[1]: line.split()[:7] for line in done.out.splitlines()}
+    assert (done.code, done.err) == (0, "")
+    assert found["future"] == ["-", "future", "tp-future", "1.0", "incompatible", "-", "-"]
+    assert found["exits"] == ["-", "exits", "tp-exits", "1.0", "disabled", "-", "-"]
+
+
+def test_list_tells_of_torch() -> None:
+    code = "import sys; from tp_core.cli import main; sys.exit(main(['plugins', 'list']))"
+    path = str(DISTRIBUTIONS / "tp-eager")
+    out = subprocess.run(
+        [*TP[:1], "-c", code],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    torch = {line.split()[1]: line.split()[6] for line in out.splitlines()}
+    assert (torch["rmsnorm"], torch["eager"]) == ("no", "yes")
 
 
 def test_list_as_json_is_json_whatever_a_plugin_prints(tp: Run) -> None:
@@ -54,7 +84,10 @@ def test_list_as_json_is_json_whatever_a_plugin_prints(tp: Run) -> None:
     assert data["schema_version"] == 1
     found = {one["name"]: one for one in data["components"]}
     assert found["rmsnorm"]["kind"] == "norm"
-    assert found["quiet"] == {
+    quiet = found["quiet"]
+    assert quiet.pop("import_ms") > 0
+    assert quiet.pop("imports_torch") in (False, None)  # None where another test has imported it
+    assert quiet == {
         "kind": "norm",
         "name": "quiet",
         "distribution": "tp-noisy",
@@ -102,7 +135,7 @@ def on_a_terminal(columns: int, *args: str, **environment: str) -> str:
         seen += piece
     os.close(ours)
     _, err = process.communicate()
-    assert (process.returncode, err) == (0, b"")
+    assert (process.returncode, err) == (0, b"broken: `tp plugins check tp-exits` says more\n")
     return seen.decode().replace("\r\n", "\n")
 
 
@@ -153,15 +186,15 @@ def test_show_an_encoding_says_what_it_needs(tp: Run) -> None:
 
 
 def test_show_a_third_partys(tp: Run) -> None:
-    done = tp("plugins", "show", "squared_relu", plugins=("tp-good",))
+    done = tp("plugins", "show", "quartic_relu", plugins=("tp-good",))
     assert (done.code, done.err) == (0, "")
     lines = done.out.splitlines()
-    assert lines[0] == "tp-good:relu2 (mlp)"
+    assert lines[0] == "tp-good:relu4 (mlp)"
     assert "  from     tp-good 0.3.0" in lines
-    assert "  aliases  squared_relu" in lines
+    assert "  aliases  quartic_relu" in lines
     # Importing the target would have failed.
     assert f"  file     {DISTRIBUTIONS / 'tp-good' / 'tp_good' / 'model.py'}" in lines
-    assert 'name = "tp-good:relu2"' in lines
+    assert 'name = "tp-good:relu4"' in lines
 
 
 def test_show_a_shadowed_one_says_how_to_write_it(tp: Run) -> None:

@@ -20,6 +20,11 @@ from tp_core.errors import ConfigError, TpError
 
 TRACEBACK = "TP_TRACEBACK"
 
+# When imported, pydantic and torch run code of whichever installed packages ask them to, and fail
+# where the files of any package are damaged. What a config doesn't name isn't run.
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+os.environ.setdefault("TORCH_DEVICE_BACKEND_AUTOLOAD", "0")
+
 COMMANDS = {
     "init": Lazy("tp_core.cli.init", "command", "Write a config and phrases to start from."),
     "train": Lazy("tp_core.cli.train", "command", "Train the model a config describes."),
@@ -89,12 +94,26 @@ def _report(fault: BaseException) -> int:
     if isinstance(fault, TpError):
         _say(f"Error: {fault}")
         return fault.exit_code
+    if _reads_metadata(fault):
+        from tp_core.discovery import damaged
+
+        for place, reason in damaged():
+            _say(
+                f"Error: a library reads what is installed, and fails at {place} ({reason}): "
+                "reinstall that package, or remove it"
+            )
+            return 1
     message = " ".join(str(fault).split())
     _say(
         f"internal error: {type(fault).__name__}{f': {message}' if message else ''}"
         f" ({_culprit(fault)}); {TRACEBACK}=1 shows all of it, please report"
     )
     return 1
+
+
+def _reads_metadata(fault: BaseException) -> bool:
+    frames = [frame for frame, _ in traceback.walk_tb(fault.__traceback__)]
+    return any(frame.f_globals.get("__name__") == "importlib.metadata" for frame in frames)
 
 
 def _culprit(fault: BaseException) -> str:

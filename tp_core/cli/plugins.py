@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import importlib.machinery
-import importlib.util
 from dataclasses import asdict
 
 import click
 
 from tp_core.cli.groups import Group
+from tp_core.cli.plugins_check import command as check_command
+from tp_core.cli.plugins_new import command as new_command
 from tp_core.cli.plugins_test import command as test_command
 from tp_core.cli.terminal import emit, emit_json, emit_table, note, one_line
 from tp_core.component import SITES
 from tp_core.errors import did_you_mean
 from tp_core.hookspecs import KINDS
+from tp_core.loading import locate
 from tp_core.options import Dims
-from tp_core.plugins import Catalogue, Registered, UnknownComponent
+from tp_core.plugins import Catalogue, Registered, Row, UnknownComponent
 
 _kind_option = click.option(
     "--kind", type=click.Choice(KINDS), help="Only components of this kind."
@@ -24,9 +25,11 @@ _kind_option = click.option(
 
 @click.group(cls=Group)
 def command() -> None:
-    """List, describe and test components."""
+    """List, describe, write, check and test components."""
 
 
+command.add_command(check_command)
+command.add_command(new_command)
 command.add_command(test_command)
 
 
@@ -34,19 +37,40 @@ command.add_command(test_command)
 @_kind_option
 @click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
 def list_(kind: str | None, as_json: bool) -> None:
-    """List every component, and every plugin that brings none, with the reason."""
+    """List every component, and every plugin that brings none, with the reason.
+
+    \b
+    ok            a config reaches it by its name
+    shadowed      a built-in has its name: write 'distribution:name'
+    ambiguous     another distribution has its name too: write 'distribution:name'
+    broken        its plugin can't be loaded
+    incompatible  its distribution is for another version of tp; none of its code ran
+    disabled      by TP_DISABLE_PLUGINS=distribution,... (or *); none of its code ran
+
+    The columns `ms` and `torch` say how long importing its plugin took, and whether that imported
+    torch, which makes every command slow ('?' after another plugin has done so).
+    """
     rows = Catalogue().rows(kind)
     if as_json:
         emit_json({"components": [{**asdict(row), "kind": row.kind or None} for row in rows]})
         return
-    columns = ("kind", "name", "distribution", "version", "status", "summary")
-    emit_table(
-        columns,
-        [tuple(getattr(row, column) for column in columns) for row in rows],
-        sections="no component",
-    )
+    columns = ("kind", "name", "distribution", "version", "status", "ms", "torch", "summary")
+    emit_table(columns, map(_cells, rows), right=["ms"], sections="no component")
     if not rows:
         note("there are no components: pip install --force-reinstall transformer-playground")
+    suspects = {row.distribution: None for row in rows if row.status == "broken"}
+    if suspects:
+        note(f"broken: `tp plugins check {next(iter(suspects))}` says more")
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    ran = row.import_ms is not None
+    return (
+        *(row.kind, row.name, row.distribution, row.version, row.status),
+        "" if row.import_ms is None else f"{row.import_ms:.1f}",
+        {True: "yes", False: "no", None: "?"}[row.imports_torch] if ran else "",
+        row.summary,
+    )
 
 
 @command.command()
@@ -83,10 +107,10 @@ def _find(catalogue: Catalogue, name: str, kinds: tuple[str, ...]) -> list[Regis
     known = [word for kind in kinds for one in catalogue.loaded(kind) for word in one.names]
     message = f"no component '{name}'.{did_you_mean(bare, known)} `tp plugins list` shows them all"
     for row in catalogue.rows():
-        if row.status == "broken":
+        if row.status in ("broken", "incompatible"):
             message += (
                 f"\n  Not loaded, so it may be there: plugin '{row.name}' of {row.distribution} "
-                f"is broken: {row.summary}"
+                f"is {row.status}: {row.summary}"
             )
     raise UnknownComponent(message)
 
@@ -148,20 +172,3 @@ def _offers(registered: Registered) -> str:
         return ", ".join(site for site in SITES if site in offered) or "no site"
     except Exception as fault:  # a plugin's code, and options without a default
         return f"unknown without its options ({type(fault).__name__})"
-
-
-def locate(module: str) -> str | None:
-    """The file of a module, found without running a line of it or of its packages."""
-    name, _, rest = module.partition(".")
-    try:
-        spec = importlib.util.find_spec(name)
-        for part in rest.split(".") if rest else ():
-            if spec is None:
-                return None
-            name = f"{name}.{part}"
-            below = spec.submodule_search_locations
-            # A plain module has nothing below it; None would search the whole of sys.path.
-            spec = importlib.machinery.PathFinder.find_spec(name, list(below or ()))
-    except (ImportError, ValueError):
-        return None
-    return spec.origin if spec else None

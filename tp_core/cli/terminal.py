@@ -34,6 +34,7 @@ _STYLES = {
     "ambiguous": "yellow",
     "disabled": "yellow",
     "broken": "red",
+    "incompatible": "red",
     "crashed": "red",
     "diverged": "red",
 }

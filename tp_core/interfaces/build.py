@@ -211,11 +211,12 @@ def _short(error: BaseException) -> str:
 
 
 def _own_line(chosen: Chosen, error: BaseException) -> str:
-    """` (file:line)` of the innermost frame in the component's package, or else of any."""
+    """` (file:line)` of the innermost frame in the component's package, or else of any but tp's."""
     package = chosen.registered.component.target.partition(":")[0].partition(".")[0]
     frames = list(traceback.walk_tb(error.__traceback__))
     own = [(f, n) for f, n in frames if _package(f.f_globals) == package]
-    return "".join(f" ({f.f_code.co_filename}:{n})" for f, n in (own or frames)[-1:])
+    others = [(f, n) for f, n in frames if _package(f.f_globals) not in ("tp_core", "importlib")]
+    return "".join(f" ({f.f_code.co_filename}:{n})" for f, n in (own or others)[-1:])
 
 
 def _package(names: dict[str, Any]) -> str:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tp_core.interfaces import (
@@ -188,8 +190,9 @@ class PlainSampler:
 
 
 class PlainMetric:
-    """How many samples there are, and their mean length."""
+    """The mean length of the samples."""
 
+    of_samples = True
     headline = (Headline("mean_length", "character", "neither"),)
 
     def __init__(self, options: Any, ctx: BuildContext) -> None:
@@ -198,6 +201,9 @@ class PlainMetric:
     def compute(self, view: ReportView) -> dict[str, Any]:
         n = len(view.samples)
         return {"mean_length": math.fsum(map(len, view.samples)) / n if n else None}
+
+    def per_sample(self, view: ReportView) -> dict[str, NDArray[np.float64]]:
+        return {"mean_length": np.array([float(len(text)) for text in view.samples])}
 
 
 class PlainOptimizer:

@@ -7,7 +7,7 @@ from pydantic import Field
 from tp_core import Component, Options, Spec, hookimpl
 
 
-class Relu2Options(Options):
+class Relu4Options(Options):
     expansion: float = Field(4.0, gt=0, description="hidden width / d_model", examples=[2.0])
     inner: Spec[Literal["norm"]] | None = Field(
         None, description="norm in between", examples=["rmsnorm"]
@@ -18,12 +18,12 @@ class Relu2Options(Options):
 def tp_mlps():
     return [
         Component(
-            name="relu2",
-            target="tp_good.model:Relu2",
-            options=Relu2Options,
-            aliases=("squared_relu",),
-            summary="Squared ReLU",
-            paper="So et al. 2021, arXiv:2109.08668",
+            name="relu4",
+            target="tp_good.model:Relu4",
+            options=Relu4Options,
+            aliases=("quartic_relu",),
+            summary="ReLU to the fourth power",
+            paper="after So et al. 2021, arXiv:2109.08668",
         )
     ]
 
