@@ -109,7 +109,7 @@ CHAINS: list[Chain] = [
     [{"name": "top_n_sigma"}],
     [{"name": "top_n_sigma", "n": 0.2}],
     [{"name": "mirostat"}],
-    [{"name": "mirostat", "tau": 2.5, "eta": 0.05}],
+    [{"name": "mirostat", "tau": 3.5, "eta": 0.05}],
     [{"name": "mirostat", "tau": 0.5}],
     [{"name": "xtc"}],
     [{"name": "xtc", "threshold": 0.05, "probability": 0.2}],

@@ -5,9 +5,9 @@
 The paper also draws values, attention outputs and both maps of the MLP smaller, by the factor
 β = (8·n_layers)^(−1/4), so that what a sublayer adds starts smaller by β² = 1/√(8·n_layers). Here
 the model's own start makes additions smaller with depth, by 1/√(2·n_layers) = 2β², all of it in the
-last map of each sublayer: the same law of depth, at twice the size. A block can't tell which maps of
-an attention are its values, and leaves the start of what it arranges alone, so that blocks can be
-compared from equal weights.
+last map of each sublayer: the same law of depth, at twice the size. A block can't tell which maps
+of an attention are its values, and leaves the start of what it arranges alone, so that blocks can
+be compared from equal weights.
 
 The model's final norm then takes a stream that is normalised already, as after `post`.
 """

@@ -15,6 +15,7 @@ by its text, so there are none.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -29,14 +30,24 @@ class Dry:
     def __init__(self, options: DryOptions, ctx: Any) -> None:
         self.multiplier, self.base = options.multiplier, options.base
         self.allowed_length = options.allowed_length
+        self.most = self.allowed_length + _turns(self.multiplier, self.base)
 
     def __call__(self, logits: Tensor, step: SamplerStep) -> Tensor:
         if self.multiplier == 0:
             return logits
-        found = repeated(step, most=step.history.shape[1])
-        history = step.history[:, : found.shape[1]]
-        longest = torch.zeros_like(logits, dtype=torch.int64)
-        longest.scatter_reduce_(1, history, found, "amax")
-        excess = (longest - self.allowed_length).double()
-        penalty = self.multiplier * torch.pow(self.base, excess)
-        return penalised(logits.double() - torch.where(excess >= 0, penalty, 0.0), logits)
+        found = repeated(step, self.most)
+        excess = (found - self.allowed_length).double()
+        penalty = torch.where(excess >= 0, self.multiplier * torch.pow(self.base, excess), 0.0)
+        # The longest repeat has the largest.
+        largest = torch.zeros_like(logits, dtype=torch.float64)
+        largest.scatter_reduce_(1, step.history[:, : found.shape[1]], penalty, "amax")
+        return penalised(logits.double() - largest, logits)
+
+
+def _turns(multiplier: float, base: float) -> int:
+    """How many tokens beyond the allowed ones make a difference: then the penalty is all that fp32
+    holds, however much longer the repeat is."""
+    if multiplier == 0 or base == 1:
+        return 0
+    room = math.log(torch.finfo(torch.float32).max) - math.log(multiplier)
+    return max(0, math.ceil(room / math.log(base)))

@@ -1,4 +1,4 @@
-"""Min-p sampling (Nguyen et al. 2024, arXiv:2407.01082, section 3).
+"""Min-p sampling (Nguyen et al. 2024, arXiv:2407.01082).
 
 Tokens stay whose probability is at least p times the largest one. Equally likely tokens share their
 fate, and the most likely ones always stay; p = 0 keeps all.

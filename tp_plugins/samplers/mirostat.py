@@ -1,12 +1,14 @@
-"""Mirostat, version 2 (Basu et al. 2020, arXiv:2007.14966, algorithm 2).
+"""Mirostat 2.0 (Basu et al. 2020, arXiv:2007.14966).
 
 The surprise of a token is S(x) = −log2 p(x), in bits, with p the distribution as it reaches this
 sampler, before anything is cut. Tokens stay whose surprise is at most μ. Once x is drawn,
 
     μ ← μ − η·(S(x) − τ),  starting at 2τ,
 
-so that the mean surprise of a row's text goes to τ. Each row has its own μ, and a prompt doesn't
-move it. (llama.cpp measures S(x) after the cut instead, which the mean of S doesn't follow from.)
+so that the mean surprise of a row's text goes to τ, as far as a cut can take it: a τ below what the
+likeliest tokens have ends in greedy decoding, one above the entropy cuts nothing. Each row has its
+own μ, and a prompt doesn't move it. (llama.cpp measures S(x) after the cut, as the authors' code
+doesn't; the mean that goes to τ is another one then.)
 
 Equally likely tokens share their fate. Where all would go, the most likely stays, of several the
 one with the lowest id. What stands before it in a chain shapes the p it controls: put it last.

@@ -1,4 +1,4 @@
-"""Top-nσ sampling (Tang et al. 2024, arXiv:2411.07641, algorithm 1).
+"""Top-nσ sampling (Tang et al. 2024, arXiv:2411.07641).
 
 Tokens stay whose logit is at least M − n·σ, M being the largest logit of the row and σ their
 standard deviation: √(mean of (l − mean)²), over the tokens that are still there. A temperature

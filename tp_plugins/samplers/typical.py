@@ -1,4 +1,4 @@
-"""Locally typical sampling (Meister et al. 2022, arXiv:2202.00666, equation 10).
+"""Locally typical sampling (Meister et al. 2022, arXiv:2202.00666).
 
 Tokens are ordered by |−log p(x) − H|: how far their surprise is from the one to expect, the entropy
 H of the distribution. The first of them whose probabilities sum to at least p stay, so the most
