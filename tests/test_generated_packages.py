@@ -7,17 +7,17 @@ tested by its own tests, trained with.
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from test_foreign_wheel import ROOT, Machine, build
+from machine import Machine, build
 
 from tp_core.hookspecs import KINDS
 from tp_core.new_package import new_package
 
 pytestmark = pytest.mark.heavy
+
+ROOT = Path(__file__).parents[1]
 
 # Those of one config: a chain of samplers and a list of metrics are given whole.
 SETTINGS = [
@@ -101,10 +101,3 @@ def test_an_entry_point_added_later_is_missed(machine: Machine) -> None:
     pyproject.write_text(text)
     assert f"{pyproject}: entry point more" in done.stdout
     assert f"reinstall: pip install -e {pyproject.parent}" in done.stdout
-
-
-def test_they_pass_a_strict_type_checker(machine: Machine) -> None:
-    sources = [str(machine.home / folder(kind) / f"tp_own_{kind}") for kind in KINDS]
-    command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", *sources]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=machine.home)
-    assert done.returncode == 0, done.stdout

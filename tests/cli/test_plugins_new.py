@@ -108,7 +108,7 @@ QUICK = {
     "mlp": ("shapes", "token_local_gradient"),
     "block": ("shapes", "state_reorder"),
     "sampler": ("valid_distribution", "permutation"),
-    "metric": ("computes", "headlines"),
+    "metric": ("computes", "headlines", "samples_declared"),
     "optimizer": ("rates_respected", "resumes"),
     "schedule": ("factors", "stateless"),
 }

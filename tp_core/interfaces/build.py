@@ -169,7 +169,10 @@ class Builder:
         Swapping one component leaves the start of every other tensor bit-identical.
         """
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(stream_key(self.plan.config.train.seed, "start", path))
+            # The CPU's generator alone: what is drawn on a device is not for a start, and not forked.
+            torch.default_generator.manual_seed(
+                stream_key(self.plan.config.train.seed, "start", path)
+            )
             yield
 
     def _refuse(self, chosen: Chosen, sizes: Dims) -> None:
