@@ -123,6 +123,14 @@ def test_commands_warn_of_other_plugins_or_refuse_them(
     assert warned.count("Warning: run 'one' was trained with transformer-playground 0.0.1") == 1
 
 
+def test_a_resume_warns_of_other_plugins(drifted: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (drifted / "summary.json").unlink()
+    assert main(["train", "--resume", "one", "--runs-dir", str(drifted.parent)]) == 0
+    said = capsys.readouterr().err
+    assert said.count("Warning: run 'one' was trained with transformer-playground 0.0.1") == 1
+    assert "from step 0" not in said
+
+
 def test_runs_show_says_how_to_get_its_plugins_again(
     drifted: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

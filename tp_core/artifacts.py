@@ -125,7 +125,7 @@ def open_run(
     exported = run.path / EXPORTED
     path = exported if exported.exists() else _checkpoint_path(run, checkpoint)
     plan = open_plan(run)
-    drifted = _drift(run, plan)
+    drifted = drift_of(run, plan)
     if strict_plugins and drifted:
         raise TpError("\n".join(drifted))
     weights = _exported(path) if path == exported else _weights(path)
@@ -156,7 +156,8 @@ def _checkpoint_path(run: RunDir, checkpoint: Checkpoint) -> Path:
     return path
 
 
-def _drift(run: RunDir, plan: Plan) -> list[str]:
+def drift_of(run: RunDir, plan: Plan) -> list[str]:
+    """How the plugins a run's plan uses differ from those it was trained with, a sentence each."""
     records = read_json(run.provenance_path).get("components", [])
     return drift(run.id, records, (chosen.registered.plugin for chosen in plan.components()))
 

@@ -33,7 +33,8 @@ def option_block(registered: Registered) -> str:
         required = ", required" if info.is_required() else ""
         lines.append(f"# {describe(info)}{required}: {one_line(info.description or '')}")
         if defaults.get(name) is None:
-            examples = [toml_value(_own(name, one)) for one in info.examples or () if one is not None]
+            given = [_own(name, one) for one in info.examples or () if one is not None]
+            examples = [toml_value(one) for one in given]
             lines.append(f"# {name} = {examples[0] if examples else '...'}")
         else:
             lines.append(f"{name} = {toml_value(defaults[name])}")

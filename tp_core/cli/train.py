@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tp_core.cli.terminal import emit
+from tp_core.cli.terminal import emit, note
 
 if TYPE_CHECKING:
     from tp_core.runs import RunDir
@@ -59,7 +59,12 @@ def command(
         with lock(run):
             from tp_core.training.session import resume
 
-            _train(resume(run))
+            session = resume(run)
+            for sentence in session.drift:
+                note(f"Warning: {sentence}")
+            if not session.state.step:
+                note(f"run '{run.id}' has no checkpoint yet: from step 0")
+            _train(session)
         return
     if config_path is None:
         raise click.UsageError(

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from tp_core.artifacts import doesnt_fit, open_plan
+from tp_core.artifacts import doesnt_fit, drift_of, open_plan
 from tp_core.checkpoint import load_last, save_checkpoint
 from tp_core.config.plan import Plan
 from tp_core.errors import TpError
@@ -39,7 +39,10 @@ class State:
 
 @dataclass(frozen=True, eq=False)
 class Session:
-    """One training and the directory it writes to."""
+    """One training and the directory it writes to.
+
+    `drift` says of a resumed one which plugins aren't those it began with.
+    """
 
     run: RunDir
     bench: Bench
@@ -47,6 +50,7 @@ class Session:
     provenance: Mapping[str, Any]
     metrics: JsonlWriter
     samples: JsonlWriter
+    drift: tuple[str, ...] = ()
 
     @property
     def plan(self) -> Plan:
@@ -147,12 +151,18 @@ def resume(run: RunDir) -> Session:
         if path.exists() or payload:
             truncate(path, payload[key] if payload else 0)
     run.summary_path.unlink(missing_ok=True)
-    return _open(run, bench, state, provenance)
+    return _open(run, bench, state, provenance, tuple(drift_of(run, plan)))
 
 
-def _open(run: RunDir, bench: Bench, state: State, provenance: Mapping[str, Any]) -> Session:
+def _open(
+    run: RunDir,
+    bench: Bench,
+    state: State,
+    provenance: Mapping[str, Any],
+    drift: tuple[str, ...] = (),
+) -> Session:
     metrics, samples = JsonlWriter(run.metrics_path), JsonlWriter(run.samples_path)
-    return Session(run, bench, state, provenance, metrics, samples)
+    return Session(run, bench, state, provenance, metrics, samples, drift)
 
 
 def figures(scores: SplitScores) -> dict[str, float] | None:
