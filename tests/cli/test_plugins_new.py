@@ -32,6 +32,9 @@ from tp_core.hookspecs import KINDS
 from tp_core.interfaces import ParameterInfo, ReportView, SequenceInfo
 from tp_core.model import Decoder
 from tp_core.new_package import RESERVED, new_package, which_kind, write
+from tp_core.plugin_check import metadata
+from tp_core.plugin_check.descriptors import descriptor_findings
+from tp_core.plugin_check.targets import target_findings
 from tp_core.plugins import Catalogue
 from tp_core.testing import run_conformance
 from tp_core.testing.partners import DISTRIBUTION
@@ -98,6 +101,15 @@ def test_every_option_is_one_a_user_can_see_how_to_write(
     source = (place / f"tp_own_{kind}" / f"{kind}.py").read_text()
     assert "must hold:" in source.partition('"""')[2].partition('"""')[0]
     assert "{" + "{" not in source
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_is_wrong_with_it(kind: str, written: Callable[[str], Path]) -> None:
+    place, catalogue = written(kind), Catalogue()
+    registered = catalogue.find(kind, f"own_{kind}")
+    assert list(metadata.findings([registered.plugin], None)) == []
+    assert list(descriptor_findings(registered, str(place), catalogue)) == []
+    assert list(target_findings(registered, str(place))) == []
 
 
 # The quick ones; the packages' own tests run them all.

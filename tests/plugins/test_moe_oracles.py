@@ -56,7 +56,7 @@ def by_token(moe: Any, x: Tensor, seq: SequenceInfo) -> Tensor:
         ["scores='sigmoid'"],
         ["scores='sigmoid'", "norm_topk=false"],
         ["n_shared=2"],
-        ["n_shared=2", "shared_gate='sigmoid'"],
+        ["n_shared=2", "shared_gate=true"],
     ],
     ids=",".join,
 )
@@ -100,7 +100,7 @@ def test_the_defaults_are_mixtrals() -> None:
 @pytest.mark.parametrize("norm_topk", [True, False])
 def test_a_gated_shared_expert_is_qwen2s(norm_topk: bool) -> None:
     qwen = pytest.importorskip("transformers.models.qwen2_moe.modeling_qwen2_moe")
-    options = ["n_experts=5", "n_shared=1", "shared_gate='sigmoid'"]
+    options = ["n_experts=5", "n_shared=1", "shared_gate=true"]
     moe, (x, seq) = moe_of(*options, f"norm_topk={str(norm_topk).lower()}"), scene()
     config = qwen.Qwen2MoeConfig(
         **SIZES, moe_intermediate_size=32, shared_expert_intermediate_size=32
@@ -229,7 +229,7 @@ def test_an_expert_is_told_of_its_tokens_alone() -> None:
         ("n_experts=2, top_k=2", "leaves nothing to balance: set loss_weight = 0"),
         ("n_experts=2, top_k=2, loss_weight=0.0, bias_rate=0.1", "leaves nothing to balance"),
         ("top_k=1", "set norm_topk = false"),
-        ("shared_gate='sigmoid'", "set n_shared"),
+        ("shared_gate=true", "set n_shared"),
     ],
 )
 def test_an_option_that_would_do_nothing_is_refused(options: str, words: str) -> None:

@@ -96,8 +96,8 @@ def some_history() -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(5)
     history = torch.randint(2, 6, (ROWS, 24), generator=generator)
     history[5] = 2  # what is there in that row
-    history[6] = torch.tensor([2, 3, 4]).repeat(8)
     history[:, 0] = BOS
+    history[6] = torch.tensor([2, 3, 4]).repeat(8)  # from its first token on
     return history, 1 + torch.arange(ROWS) * 5 % 18
 
 

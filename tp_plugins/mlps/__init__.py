@@ -32,10 +32,8 @@ class GatedOptions(Options):
         description='hidden width / d_model, per branch; null is 8/3, or 4 with match = "params"',
         examples=[2.0],
     )
-    # No Literal: its value would also be tried with no expansion, where 8/3 is the match already.
-    match: str | None = Field(
+    match: Literal["params"] | None = Field(
         None,
-        pattern="^params$",
         description='"params": expansion is that of a plain MLP, and this one gets as many weights',
         examples=[{"match": "params", "expansion": 2.0}],
     )
@@ -76,12 +74,10 @@ class MoeOptions(Options):
     )
     norm_topk: bool = Field(True, description="divide the chosen experts' scores by their sum")
     n_shared: int = Field(0, ge=0, description="further experts that compute all", examples=[1])
-    # No bool: true would also be tried without shared experts, where it is refused.
-    shared_gate: str | None = Field(
-        None,
-        pattern="^sigmoid$",
-        description='"sigmoid": what shared experts add is scaled by σ(w·x); null: it is not',
-        examples=[{"shared_gate": "sigmoid", "n_shared": 2}],
+    shared_gate: bool = Field(
+        False,
+        description="scale what shared experts add by σ(w·x)",
+        examples=[{"shared_gate": True, "n_shared": 2}],
     )
     loss_weight: float = Field(
         0.01, ge=0, description="weight of the balance loss; 0 is off", examples=[0.1]

@@ -10,7 +10,7 @@ This is Mixtral's routing (Jiang et al. 2024, arXiv:2401.04088, section 2.1). Wh
 - `scores = "sigmoid"`: s = σ(W_r·x), each expert on its own (DeepSeek-V3, arXiv:2412.19437,
   equations 13 to 15);
 - `n_shared` experts compute every token, with weight 1 (DeepSeekMoE, equation 9), or, all together,
-  with the weight σ(w·x) of `shared_gate = "sigmoid"` (Qwen1.5-MoE, 2024).
+  with the weight σ(w·x) of `shared_gate` (Qwen1.5-MoE, 2024).
 
 Two ways keep the experts equally busy, and may be combined:
 
