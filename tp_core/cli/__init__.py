@@ -34,7 +34,7 @@ COMMANDS = {
     "plot-loss": Lazy("tp_core.cli.plot_loss", "command", "Draw the loss curves of runs."),
     "export": Lazy("tp_core.cli.export", "command", "Write a run's weights as safetensors."),
     "config": Lazy("tp_core.cli.config", "command", "Check a config without training."),
-    "plugins": Lazy("tp_core.cli.plugins", "command", "List, describe and test components."),
+    "plugins": Lazy("tp_core.cli.plugins", "command", "List, write, check, test components."),
     "runs": Lazy("tp_core.cli.runs", "command", "List, describe and delete runs."),
 }
 

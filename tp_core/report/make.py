@@ -77,6 +77,8 @@ def make_report(
             view = replace(view, distinct=distinct_scores(loaded, dataset, texts, val))
     with clock("baselines"):
         beside = baselines(dataset, ends=loaded.model.ends)
+    data = _data(loaded, dataset, view)
+    del dataset  # metrics may need the memory
     with clock("metrics"):
         assessments = assess(metrics, view, settings.seed)
     known = marks(view.samples, view)
@@ -84,7 +86,7 @@ def make_report(
     return document(
         loaded=loaded,
         checkpoint=settings.checkpoint,
-        data=_data(loaded, dataset, view),
+        data=data,
         view=view,
         sampling=_sampling(settings),
         sample_marks=known,
