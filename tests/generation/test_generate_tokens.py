@@ -11,7 +11,7 @@ import torch
 from tiny_runs import make_plan, phrases
 from torch import Tensor, nn
 
-from tp_core.cli.generate import with_samplers
+from tp_core.cli.sampling import with_samplers
 from tp_core.config.plan import Plan
 from tp_core.errors import RunFailed
 from tp_core.generation import Continuation, generate

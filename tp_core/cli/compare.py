@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tp_core.cli.sampling import encode_prompt
 from tp_core.cli.strict import strict_plugins_option
 from tp_core.cli.terminal import emit, emit_json, emit_table, note
 
@@ -65,7 +66,6 @@ def command(
     runs = list({run.id: run for run in (find_run(runs_dir, part) for part in wanted)}.values())
     if len(runs) < 2:
         raise TpError("--run-ids needs two runs or more, with commas between: A,B")
-    from tp_core.cli.generate import encode_prompt
     from tp_core.compare.differences import config_differences, provenance_differences
     from tp_core.compare.likelihood import group, judge
     from tp_core.compare.render import Comparison, as_data

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tp_core.cli.sampling import encode_prompt, sampling_options, with_samplers
 from tp_core.cli.strict import note_drift, strict_plugins_option
 
 if TYPE_CHECKING:
@@ -32,18 +33,7 @@ SHOWN = 5  # samples a person sees; the saved report has them all
 @click.option("--prompt", help="Measure continuations of this text.")
 @click.option("--unconditional", is_flag=True, help="Measure samples started from nothing.")
 @click.option("--n-samples", type=click.IntRange(min=1), default=200, show_default=True)
-@click.option("--max-new-tokens", type=click.IntRange(min=1), help="Most tokens to add.")
-@click.option("--temperature", type=click.FloatRange(min=0), help="0 is greedy.")
-@click.option("--top-k", type=click.IntRange(min=1))
-@click.option("--top-p", type=click.FloatRange(min=0, max=1, min_open=True))
-@click.option("--min-p", type=click.FloatRange(min=0, max=1))
-@click.option(
-    "--sampler",
-    "samplers",
-    multiple=True,
-    metavar="NAME[,OPTION=VALUE...]",
-    help="A chain of samplers in place of the config's (repeatable).",
-)
+@sampling_options
 @click.option("--seed", type=click.IntRange(min=0), help="Where the random draws start.")
 @click.option(
     "--metrics",
@@ -97,7 +87,6 @@ def command(
 
     run = find_run(runs_dir, run_id)
     from tp_core.artifacts import open_run
-    from tp_core.cli.generate import encode_prompt, with_samplers
     from tp_core.cli.terminal import clean, emit_json, note
     from tp_core.report.make import Settings, make_report
     from tp_core.report.save import save
