@@ -69,7 +69,7 @@ config = {
         ],
     },
     "report": {
-        "metrics": [  # what a report says, and the summary of a training
+        "metrics": [  # what a report says; some of it a training's summary
             "likelihood",
             "best_step",
             "loss_by_position",

@@ -79,9 +79,9 @@ def _legal(of_kind: dict[str, list[Registered]]) -> Iterator[str]:
     yield (
         "A positional encoding acts on sites, in brackets, and an attention offers some of "
         f"{', '.join(f'`{site}`' for site in SITES)}. A pair that lacks one is refused before "
-        f"anything is built. Of {len(rows[2:]) * len(attentions)} pairs {count} work, with all their "
-        "options and in every block: the test suite runs them all. Norms and MLPs see one token at "
-        "a time and go with everything."
+        f"anything is built. Of {len(rows[2:]) * len(attentions)} pairs {count} work, with all "
+        "their options and in every block: the test suite runs them all. Norms and MLPs see one "
+        "token at a time and go with everything."
     )
     yield "\n".join(f"| {' | '.join(row)} |" for row in rows)
 

@@ -6,6 +6,7 @@ the directory the files are in; a `python` block without a path is run there too
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import shlex
@@ -16,9 +17,12 @@ from pathlib import Path
 
 import pytest
 import tomli
+import torch
+import torch.nn.functional as F
 from machine import Machine, build
 
 from tp_core.cli import main
+from tp_core.interfaces import KVCache, Positions, SequenceInfo
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "writing-a-plugin.md"
@@ -108,6 +112,15 @@ def test_the_page_works_as_written(
                 capsys.readouterr()
                 code = main(command.words[1:])
                 assert code == command.code, (command, capsys.readouterr())
+    weighed = importlib.import_module("tp_workshop.weights").weighed
+    q, k, v = torch.randn(3, 2, 4, 5, 8).unbind()
+    seq = SequenceInfo.of_positions(torch.arange(5).expand(2, 5))
+    by_hand = weighed(
+        *(q, k.transpose(1, 2), v.transpose(1, 2), KVCache(), Positions(object())),
+        *(seq, None, 8**-0.5),
+    )
+    expected = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+    torch.testing.assert_close(by_hand, expected)
     for name in [name for name in sys.modules if name.split(".")[0].startswith("tp_")]:
         if name.split(".")[0] in ("tp_bilinear", "tp_workshop"):
             del sys.modules[name]
@@ -130,7 +143,7 @@ def test_the_page_works_where_nothing_else_is_installed(tmp_path: Path) -> None:
                 continue
             if words[:2] == ["pip", "install"]:
                 words.insert(2, "--no-deps")
-            if words[0] == "pytest":
-                words = ["python", "-m", *words, "-q", "-n", "0"]
+            if words[:3] == ["python", "-m", "pytest"]:
+                words += ["-q", "-n", "0"]
             machine.run(*words, code=command.code)
     assert list((tmp_path / "tp-bilinear" / "dist").glob("*.whl"))

@@ -6,11 +6,12 @@ What `tp export` writes is opened the same way.
 from __future__ import annotations
 
 import json
+import shlex
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 
@@ -19,7 +20,7 @@ from tp_core.config.files import read_config
 from tp_core.config.plan import Plan, make_plan
 from tp_core.config.schema import Config
 from tp_core.device import Autocast, autocast_for, pick_device
-from tp_core.drift import drift
+from tp_core.drift import drift, requirements
 from tp_core.errors import TpError
 from tp_core.model import Decoder
 from tp_core.plugins import Catalogue
@@ -30,7 +31,7 @@ Checkpoint = Literal["best_val", "last"]
 EXPORTED = "model.safetensors"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class LoadedRun:
     """A trained model, ready for use; `step` is the one its checkpoint was taken at.
 
@@ -44,6 +45,9 @@ class LoadedRun:
     autocast: Autocast
     step: int
     drift: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<LoadedRun {self.run.path} at step {self.step}>"
 
     @property
     def config(self) -> Config:
@@ -65,6 +69,8 @@ def load_run(
     """Open a run's directory, or one that `tp export` wrote, from Python.
 
     ```python
+    from tp_core.interfaces import SequenceInfo
+
     run = tp_core.load_run("runs/20260101-120000-abc123")
     ids = torch.tensor([[run.tokenizer.bos_id, *run.tokenizer.encode("the moon")]])
     logits, _ = run.model(ids, SequenceInfo.of_rows(torch.tensor([ids.shape[1]]), ids.shape[1]))
@@ -106,12 +112,14 @@ def open_plan(run: RunDir) -> Plan:
             f"and {c['distribution']} is not installed"
             for c in missing
         ]
-        raise TpError("\n".join([*lines, f"Install it: pip install {_requirements(missing)}"]))
+        wanted = " ".join(map(_as_argument, requirements(missing)))
+        raise TpError("\n".join([*lines, f"Install it as the run had it: pip install {wanted}"]))
     return make_plan(read_config(run.config_path), catalogue=catalogue)
 
 
-def _requirements(components: list[Mapping[str, Any]]) -> str:
-    return " ".join(dict.fromkeys(f"{c['distribution']}=={c['version']}" for c in components))
+def _as_argument(requirement: str) -> str:
+    """A line of a requirements file as a shell takes it."""
+    return requirement if requirement.startswith("-e ") else shlex.quote(requirement)
 
 
 def open_run(

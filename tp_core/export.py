@@ -28,6 +28,8 @@ def export(loaded: LoadedRun, out: Path) -> None:
         tensors = {name: t.contiguous().cpu() for name, t in loaded.model.state_dict().items()}
         metadata = {"format": "pt", "run": loaded.run.id, "step": str(loaded.step)}
         save_file(tensors, made.path / EXPORTED, metadata)
+        # It is made for its owner alone, unlike the files beside it.
+        (made.path / EXPORTED).chmod(loaded.run.config_path.stat().st_mode)
         for source, target in (
             (loaded.run.config_path, made.config_path),
             (loaded.run.provenance_path, made.provenance_path),

@@ -73,6 +73,7 @@ def new_package(kind: str, name: str) -> NewPackage:
     values = {
         "kind": kind,
         "words": "MLP" if kind == "mlp" else kind.replace("_", " "),
+        "article": "an" if kind[0] in "aom" and kind != "metric" else "a",
         "name": name,
         "package": package,
         "distribution": f"tp-{name.replace('_', '-')}",

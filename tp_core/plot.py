@@ -135,6 +135,7 @@ def draw_text(
     plotext.clear_figure()
     plotext.theme("clear")
     plotext.plotsize(width, height)
+    marks = ("hd", "dot", "sd", "fhd", "x", "+", "o")
     hues = ("blue", "orange", "green", "magenta", "red", "cyan", "gray")
     for index, run in enumerate(runs):
         name, hue = ("" if len(runs) == 1 else f"{_title(run)}: "), hues[index % len(hues)]
@@ -142,11 +143,12 @@ def draw_text(
             batch = smooth(run.batch, smoothing)
             label = f"{name}training batches, mean of {smoothing}"
             plotext.plot(batch.x, batch.y, label=label, color=hue, marker="dot")
+        # Without colour, runs are told apart by what their lines are made of.
         for curve, label, marker in (
-            (run.train, "training lines", "braille"),
-            (run.val, "validation lines", "hd"),
+            (run.train, "training lines", "braille" if len(runs) == 1 else ""),
+            (run.val, "validation lines", marks[index % len(marks)]),
         ):
-            if curve.x:
+            if curve.x and marker:
                 plotext.plot(curve.x, curve.y, label=f"{name}{label}", color=hue, marker=marker)
         if run.best is not None:
             step, x, y = run.best

@@ -119,7 +119,7 @@ def _check(key: str, runs: Sequence[FoundRun], figures: bool) -> None:
         known = {name for run in runs for name in _keys(run.config)} | (
             set(FIGURES) if figures else set()
         )
-        others = f"; beside config keys there are {', '.join(FIGURES)}" if figures else ""
+        others = f" Beside config keys there are {', '.join(FIGURES)}." if figures else ""
         raise TpError(f"no run's config has '{key}'.{did_you_mean(key, sorted(known))}{others}")
 
 

@@ -255,12 +255,13 @@ def test_a_component_that_is_not_installed(generate: Generate, spoilt: Path) -> 
                 "name": f"tp-far:{component['name']}",
                 "distribution": "tp-far",
                 "version": "2.1",
+                "direct_url": None,
             }
     path.write_text(json.dumps(provenance))
     done = generate("--unconditional", where=spoilt.parent)
     assert done.code == 2
     assert "run 'mine' uses mlp 'tp-far:swiglu', and tp-far is not installed" in done.err
-    assert done.err.endswith("Install it: pip install tp-far==2.1\n")
+    assert done.err.endswith("Install it as the run had it: pip install tp-far==2.1\n")
 
 
 @pytest.mark.parametrize("name", ["config.json", "provenance.json", "tokenizer/spm.model"])

@@ -142,7 +142,7 @@ def test_next_steps(tp: Run, tmp_path: Path) -> None:
         "pip install -e '.[test]'\n"
         "tp plugins list --kind metric\n"
         "tp plugins check tp-my-metric\n"
-        "pytest\n"
+        "python -m pytest\n"
         "tp init play && cd play\n"
         'tp train --config config.toml --set \'report.metrics=["likelihood", "my_metric"]\'\n'
     )

@@ -148,6 +148,17 @@ def test_equal_seeds_are_paired_and_others_are_not() -> None:
     assert unpaired.difference.high - unpaired.difference.low > 0.01
 
 
+def test_a_copy_of_a_run_is_no_other_seed() -> None:
+    (alone,) = group([side("a"), side("copy")])
+    assert alone.bits_per_byte is None
+    a = [side("a1"), side("copy"), side("a2", seed=2, noise=4)]
+    b = [side("b1", 0.05, 16), side("b2", 0.05, 16, seed=2, noise=4)]
+    (verdict,) = judge(group([*a, *b]))
+    (without,) = judge(group([a[0], a[2], *b]))
+    assert verdict.by == "seeds, paired"
+    assert verdict.difference == without.difference
+
+
 def test_one_seed_against_several_is_not_compared() -> None:
     sides = [side("a1"), side("a2", seed=2), side("b", width=16)]
     (verdict,) = judge(group(sides))

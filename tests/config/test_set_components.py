@@ -8,6 +8,7 @@ import pytest
 from config_helpers import DEFAULT, plan_of, problem_of, problems_of
 
 from tp_core.config.plan import load_plan
+from tp_core.errors import ConfigError
 
 
 def attention(changes: dict[str, Any] | None, *sets: str) -> dict[str, Any]:
@@ -187,3 +188,14 @@ def test_the_usual_changes_to_the_default_config() -> None:
         "norm",
         "block",
     }
+
+
+@pytest.mark.parametrize("last", ["model.attention=linear", 'model.attention={name = "linear"}'])
+def test_an_option_set_before_its_component_is_replaced_is_not_lost_in_silence(last: str) -> None:
+    with pytest.raises(ConfigError) as refusal:
+        plan_of(None, "model.attention.dropout=0.5", last)
+    (problem,) = refusal.value.problems
+    assert problem.place == "--set model.attention.dropout=0.5"
+    assert f"is undone by --set {last}" in problem.message
+    plan_of(None, "model.attention.dropout=0.5", "model.attention=softmax")
+    plan_of(None, last, "model.attention.decay=none")

@@ -51,5 +51,5 @@ def test_marks() -> None:
 
 
 def test_too_few_phrases_are_said() -> None:
-    [remark] = remarks(VIEW)
+    [remark] = remarks(VIEW, whole=True)
     assert "only 2 held-out phrases for 4 samples" in remark

@@ -65,7 +65,8 @@ def command(
     wanted = [part.strip() for part in ids.split(",") if part.strip()]
     runs = list({run.id: run for run in (find_run(runs_dir, part) for part in wanted)}.values())
     if len(runs) < 2:
-        raise TpError("--run-ids needs two runs or more, with commas between: A,B")
+        same = f"{', '.join(wanted)} is one run: " if len(wanted) > 1 else ""
+        raise TpError(f"{same}--run-ids needs two runs or more, with commas between: A,B")
     from tp_core.compare.differences import config_differences, provenance_differences
     from tp_core.compare.likelihood import group, judge
     from tp_core.compare.render import Comparison, as_data

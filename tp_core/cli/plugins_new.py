@@ -39,7 +39,7 @@ def command(kind: str, name: str, directory: Path) -> None:
         "pip install -e '.[test]'\n"
         f"tp plugins list --kind {package.kind}\n"
         f"tp plugins check {package.distribution}\n"
-        "pytest\n"
+        "python -m pytest\n"
         "tp init play && cd play\n"
         f"tp train --config config.toml --set {package.setting}"
     )

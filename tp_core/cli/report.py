@@ -83,6 +83,7 @@ def command(
     if (prompt is None) != unconditional:
         raise click.UsageError("give either --prompt TEXT or --unconditional")
     wanted = {text: list(_parsed(text)) for text in metrics}
+    from tp_core.run_summary import summarize
     from tp_core.runs import find_run
 
     run = find_run(runs_dir, run_id)
@@ -93,6 +94,12 @@ def command(
 
     loaded = open_run(run, checkpoint, strict_plugins=strict_plugins)
     note_drift(loaded)
+    state = summarize(run)
+    if state.status != "finished":
+        note(
+            f"run '{run.id}' is {state.status}, at step {state.step} of {state.max_steps}; this is "
+            f"its checkpoint {checkpoint}, of step {loaded.step}"
+        )
     flags = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "min_p": min_p}
     plan = with_samplers(loaded.plan, samplers, {k: v for k, v in flags.items() if v is not None})
     if wanted:

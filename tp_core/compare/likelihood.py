@@ -50,9 +50,14 @@ class Group:
         return "+".join(side.id for side in self.sides)
 
     @property
+    def replicates(self) -> tuple[Side, ...]:
+        """One run of each seed: the same seed again is the same run again, not another draw."""
+        return tuple({side.seed: side for side in reversed(self.sides)}.values())[::-1]
+
+    @property
     def bits_per_byte(self) -> Interval | None:
         """The mean over seeds; None for less than two, or where a run has no scores."""
-        values = [side.bits_per_byte for side in self.sides]
+        values = [side.bits_per_byte for side in self.replicates]
         known = [value for value in values if value is not None]
         return mean_interval(known) if 1 < len(known) == len(values) else None
 
@@ -97,8 +102,8 @@ def _judge(a: Group, b: Group) -> Verdict:
     for side in (*a.sides, *b.sides):
         if refusal := why_not(a.sides[0], side):
             return Verdict(a.name, b.name, None, "seeds", refusal)
-    if min(len(a.sides), len(b.sides)) < 2:
-        alone = a if len(a.sides) == 1 else b
+    if min(len(a.replicates), len(b.replicates)) < 2:
+        alone = a if len(a.replicates) == 1 else b
         return Verdict(
             a.name,
             b.name,
@@ -106,11 +111,11 @@ def _judge(a: Group, b: Group) -> Verdict:
             "seeds",
             f"{alone.name} has one seed: train it with the seeds of the other",
         )
-    of_a, of_b = ({s.seed: s.bits_per_byte or 0.0 for s in g.sides} for g in (a, b))
-    if set(of_a) == set(of_b) and len(of_a) == len(a.sides) == len(b.sides):
+    of_a, of_b = ({s.seed: s.bits_per_byte or 0.0 for s in g.replicates} for g in (a, b))
+    if set(of_a) == set(of_b):
         paired = [of_b[seed] - of_a[seed] for seed in of_a]
         return Verdict(a.name, b.name, mean_interval(paired), "seeds, paired")
-    values = ([s.bits_per_byte or 0.0 for s in g.sides] for g in (a, b))
+    values = (list(of_a.values()), list(of_b.values()))
     return Verdict(a.name, b.name, welch_interval(*values), "seeds")
 
 

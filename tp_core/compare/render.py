@@ -18,6 +18,7 @@ ONE_SEED = (
     "one seed a side: this compares two checkpoints, not two architectures; "
     "train each with several values of train.seed and compare all of them"
 )
+SAME_SEED = "runs with the same config and the same seed count once: a copy, or a repetition"
 SEED_ALONE = "the runs differ in nothing but train.seed: this is what a seed is worth"
 
 
@@ -41,8 +42,11 @@ class Comparison:
         judged = any(verdict.difference for verdict in self.verdicts)
         if judged and all(len(group.sides) == 1 for group in self.groups):
             found.append(ONE_SEED)
-        if judged and len(self.groups) == 1:
+        if judged and len(self.groups) == 1 and len(self.groups[0].replicates) > 1:
             found.append(SEED_ALONE)
+        for group in self.groups:
+            if len(group.replicates) < len(group.sides):
+                found.append(f"{group.name}: {SAME_SEED}")
         if len({side.tokenizer for side in self.sides}) > 1:
             found.append("the tokenizers differ: losses per token don't compare, bits per byte do")
         if any(side.tokens_per_second for side in self.sides):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,12 +70,46 @@ def apply(
     """The settings with every override laid over them, in order."""
     result: Any = data
     problems = []
-    for override in overrides:
+    for index, override in enumerate(overrides):
+        before = _name_at(result, override.key)
         try:
             result = _put(result, override.key, override.value, 0, False)
         except KeyError as error:
             problems.append(Problem(".".join(override.key), str(error.args[0]), override.place))
+            continue
+        if is_component(override.key) and before != _name_at(result, override.key):
+            problems += _undone(override, overrides[:index])
     return dict(result), problems
+
+
+def _undone(override: Override, earlier: Sequence[Override]) -> Iterator[Problem]:
+    """Options that were set on a component which this override replaces by another."""
+    depth = len(override.key)
+    for one in earlier:
+        if (
+            len(one.key) > depth
+            and one.key[:depth] == override.key
+            and one.key[depth:] != ("name",)
+        ):
+            yield Problem(
+                ".".join(one.key),
+                f"is undone by {override.place}, which names another component: write it after",
+                one.place,
+            )
+
+
+def _name_at(data: Any, key: KeyPath) -> str | None:
+    """The name of the component at a key; None where there is none."""
+    node = data
+    for part in key:
+        if isinstance(node, (list, tuple)) and part in map(str, range(len(node))):
+            node = node[int(part)]
+        elif isinstance(node, Mapping):
+            node = node.get(part)
+        else:
+            return None
+    name = node.get("name") if isinstance(node, Mapping) else node
+    return name if isinstance(name, str) else None
 
 
 def _put(node: Any, key: KeyPath, value: RawText, depth: int, inside: bool) -> Any:

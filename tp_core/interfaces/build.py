@@ -169,7 +169,7 @@ class Builder:
         Swapping one component leaves the start of every other tensor bit-identical.
         """
         with torch.random.fork_rng(devices=[]):
-            # The CPU's generator alone: what is drawn on a device is not for a start, and not forked.
+            # The CPU's generator alone: a device's is neither used for a start nor forked.
             torch.default_generator.manual_seed(
                 stream_key(self.plan.config.train.seed, "start", path)
             )

@@ -28,7 +28,8 @@ def check_distribution(name: str) -> Report:
     if name not in installed:
         near = did_you_mean(name, [p.distribution for p in Catalogue().plugins])
         raise TpError(
-            f"no distribution '{name}' is installed.{near} Install it: pip install {name}"
+            f"no distribution '{name}' is installed.{near} "
+            f"Install it: pip install -e DIRECTORY, or pip install {name}"
         )
     plugins = [p for p in Catalogue(disable="").plugins if p.distribution == name]
     return _report(name, installed[name].version, plugins, metadata.editable_checkouts().get(name))

@@ -48,6 +48,7 @@ def document(
     perf: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Everything a report says, ready for strict JSON."""
+    sampled = any("samples" in one.readings for one in assessments)
     return {
         "schema_version": SCHEMA_VERSION,
         "run": loaded.run.id,
@@ -63,7 +64,7 @@ def document(
         "baselines": {name: {"val_bits_per_byte": bits} for name, bits in baselines.items()},
         "mass": evidence.mass,
         "metrics": {one.label: _metric(one) for one in assessments},
-        "remarks": remarks(view) if any("samples" in one.readings for one in assessments) else [],
+        "remarks": remarks(view, whole=loaded.model.ends) if sampled else [],
         "sampling": sampling,
         "samples": [
             {"text": text, "stopped": stopped, "mark": mark}

@@ -71,7 +71,8 @@ def make_report(
         view = replace(_samples(loaded, settings), texts=texts, evaluations=evaluations)
     with clock("scoring"):
         view = replace(view, scores=split_scores(loaded, dataset))
-    if settings.train_mass or len(texts["train"]) <= MASS_LINES:
+    whole = loaded.model.ends  # lines are phrases, not pieces of a text cut anywhere
+    if whole and (settings.train_mass or len(texts["train"]) <= MASS_LINES):
         with clock("scoring every training phrase"):
             val = view.scores["val"]
             view = replace(view, distinct=distinct_scores(loaded, dataset, texts, val))

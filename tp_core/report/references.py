@@ -26,15 +26,22 @@ def references(view: ReportView, seed: int) -> dict[str, ReportView]:
     return found
 
 
-def remarks(view: ReportView) -> list[str]:
-    """What to bear in mind when figures of samples are held against the references."""
+def remarks(view: ReportView, *, whole: bool) -> list[str]:
+    """What to bear in mind when figures of samples are held against the references.
+
+    `whole`: the texts of a split are phrases with an end, not pieces of one text.
+    """
     n = len(view.samples)
     few = {
         name.replace("_", "-"): count
         for name, split in SPLITS.items()
         if (count := len(view.texts.get(split, ()))) < n
     }
-    return [
+    cut = (
+        "data.layout = text: training and held-out texts are pieces cut at any place, and samples "
+        "have no end; what is said of whole phrases (copies, endings, lengths) tells little here"
+    )
+    return [cut] * (not whole) + [
         f"there are only {count} {name} phrases for {n} samples: figures that depend on how many "
         "texts there are (what is unique or distinct, compression) don't compare"
         for name, count in few.items()

@@ -24,9 +24,10 @@ than one per cent between evaluations; a spike of an unsteady training shows on 
 
 **underfit**: a character 5-gram, which only counts, predicts validation phrases better by BEHIND or
 more (where it is all there is to learn, a good model comes as close as that), and there is room
-without harm: either training phrases are hardly easier than validation ones (a gap below GAP of
-the validation figure, about what the choice of a few hundred lines makes), or validation still
-fell by STILL_FALLING or more over the last quarter of the training.
+without harm: training phrases are hardly easier than validation ones (a gap below GAP of the
+validation figure, about what the choice of a few hundred lines makes); or even they are harder for
+it, by BEHIND, than validation phrases for the 5-gram; or validation still fell by STILL_FALLING or
+more over the last quarter of the training.
 
 **generalises**: none of these.
 
@@ -53,6 +54,7 @@ RISE = 0.02
 BEHIND = 0.05
 GAP = 0.05
 STILL_FALLING = 0.05
+FEW = 20
 
 
 @dataclass(frozen=True)
@@ -156,6 +158,9 @@ def _underfits(e: Evidence) -> Verdict | None:
     if _gap(e) < GAP:
         more = "more steps, a higher learning rate or a larger model"
         return Verdict("underfit", f"{figures}, and {e.train:.3f} on training phrases: {more}")
+    if e.train >= e.ngram * (1 + BEHIND):
+        more = f"and {e.train:.3f} even on those it learned from: more steps or a larger model"
+        return Verdict("underfit", f"{figures}, {more}")
     if (fell := _still_falling(e.curve)) >= STILL_FALLING:
         since = f"still falling, by {100 * fell:.0f} % over the last quarter of the training"
         return Verdict("underfit", f"{figures}; {since}: more steps")
@@ -251,6 +256,8 @@ def _reasons(e: Evidence) -> list[str]:
         f"phrases ({100 * _gap(e):+.0f} % between them)",
         f"knowing frequencies only: {e.unigram:.3f}; a character 5-gram: {e.ngram:.3f}",
     ]
+    if e.phrases["val"] < FEW:
+        lines.append(f"there are only {e.phrases['val']} validation phrases: all of this is rough")
     if e.curve:
         lines.append(
             f"validation was best at step {best.step} ({best.val:.3f}); at the last evaluation, "

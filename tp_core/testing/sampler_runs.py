@@ -57,8 +57,8 @@ class Batch:
 
 
 def _histories() -> Tensor:
-    """Tokens [ROWS, 6 + STEPS]. The first row goes round in a circle of three, and the second, after
-    a token, in one of two: a sampler that minds repeats meets them long and short."""
+    """Tokens [ROWS, 6 + STEPS]. The first row goes round in a circle of three, and the second,
+    after a token, in one of two: a sampler that minds repeats meets them long and short."""
     history = some_tokens(ROWS, 6 + STEPS, purpose="history")
     index = torch.arange(6 + STEPS)
     history[0] = history[0, index % 3]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
-from tp_core.errors import ConfigError, TpError
+from tp_core.errors import ConfigError, TpError, did_you_mean
 from tp_core.plugins import Catalogue, Registered, discover
 from tp_core.testing.partners import PLUGIN
 from tp_core.testing.results import NotApplicable
@@ -88,8 +88,12 @@ def subjects(
     distribution = canonicalize_name(distribution)
     loaded = catalogue.load_distribution(distribution)
     if not loaded:
-        known = ", ".join(dict.fromkeys(p.distribution for p in catalogue.plugins))
-        raise TpError(f"no installed distribution '{distribution}' brings components; {known} do")
+        others = [p.distribution for p in catalogue.plugins if p is not PLUGIN]
+        known, near = ", ".join(dict.fromkeys(others)), did_you_mean(distribution, others)
+        raise TpError(
+            f"no installed distribution '{distribution}' brings components.{near} "
+            f"There are: {known}. Not yet installed? pip install {distribution}"
+        )
     for one in loaded:
         if one.broken:
             raise TpError(f"plugin '{one.plugin.entry}' of {distribution} is broken: {one.broken}")

@@ -108,8 +108,10 @@ def refuse_leak(model: Decoder, components: list[Chosen], *, allowed: bool) -> s
     if allowed:
         return f"{leak} (train.allow_leak = true)"
     names = ", ".join(f"'{c.name}' {c.registered.plugin.version}" for c in suspects)
+    packages = dict.fromkeys(c.registered.plugin.distribution for c in suspects)
+    tests = " and ".join(f"`tp plugins test {name}`" for name in packages)
     raise TpError(
         f"{leak}: what it learns would be worthless. Not built in, so not proven: {names}\n"
-        "  `tp plugins test DISTRIBUTION` shows what is wrong; "
+        f"  {tests} tells what is wrong; "
         "train.allow_leak = true trains all the same, and is recorded"
     )

@@ -73,9 +73,22 @@ def train(session: Session, reporter: Reporter) -> dict[str, Any]:
 
 
 def _metrics(session: Session, view: ReportView) -> dict[str, Any]:
+    """What samples and likelihood tell already; the rest, which would be null, is for a report."""
     metrics = session.bench.metrics
     names = labels([chosen for chosen, _ in metrics])
-    return {
-        name: measure(chosen, metric, view)
+    found = {
+        name: (metric, measure(chosen, metric, view))
         for name, (chosen, metric) in zip(names, metrics, strict=True)
     }
+    return {name: result for name, (metric, result) in found.items() if _says(metric, result)}
+
+
+def _says(metric: Any, result: dict[str, Any]) -> bool:
+    """Whether one of a metric's headline values is known."""
+    return any(_at(result, headline.key) is not None for headline in type(metric).headline)
+
+
+def _at(result: Any, key: str) -> Any:
+    for part in key.split("."):
+        result = result.get(part) if isinstance(result, dict) else None
+    return result
