@@ -17,8 +17,9 @@ from tiny_runs import assert_same_tensors, train, weights
 import tp_core
 from tp_core.cli import main
 from tp_core.errors import TpError
+from tp_core.files import read_json, write_json
 from tp_core.interfaces import SequenceInfo
-from tp_core.runs import RunDir, read_json, write_json
+from tp_core.runs import RunDir
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tp_core.files import read_json, write_json
 from tp_core.provenance import ComponentRecord, collect, direct_url, source_sha256
-from tp_core.runs import read_json, write_json
 
 RECORD = ComponentRecord(
     kind="positional_encoding",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 import os
 import re
 import subprocess
@@ -15,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tp_core.errors import RunFailed, TpError
+from tp_core.files import write_json
 from tp_core.jsonl import JsonlWriter
 from tp_core.run_query import find_runs
 from tp_core.run_summary import RunSummary
@@ -25,10 +24,8 @@ from tp_core.runs import (
     find_run,
     lock,
     new_run_id,
-    read_json,
     remove_run,
     runs_in,
-    write_json,
 )
 
 NOON = datetime(2026, 3, 4, 12, 0, 0, tzinfo=timezone.utc)
@@ -446,75 +443,6 @@ def test_a_lock_that_cannot_be_made(runs_dir: Path) -> None:
     with pytest.raises(TpError, match="cannot lock"), lock(run):
         pass
     assert [row.status for row in list_runs(runs_dir)] == ["crashed"]
-
-
-# --- JSON files ---
-
-
-def test_json_keeps_order_and_ends_in_a_newline(tmp_path: Path) -> None:
-    path = tmp_path / "config.json"
-    data = {"z": 1, "a": {"y": [1.5, None, True], "b": "é\udc80"}}
-    write_json(path, data)
-    text = path.read_text(encoding="utf-8")
-    assert text.startswith('{\n  "z": 1,\n  "a": {\n    "y"')
-    assert text.endswith("}\n")
-    assert "é" in text
-    assert read_json(path) == data
-    assert list(read_json(path)) == ["z", "a"]
-
-
-@pytest.mark.parametrize("bad", [math.nan, math.inf, {1, 2}])
-def test_what_json_cannot_say_leaves_the_old_file(tmp_path: Path, bad: object) -> None:
-    path = tmp_path / "summary.json"
-    write_json(path, {"step": 1})
-    with pytest.raises((ValueError, TypeError)):
-        write_json(path, {"step": 2, "loss": bad})
-    assert read_json(path) == {"step": 1}
-    assert list(tmp_path.iterdir()) == [path]
-
-
-@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
-@pytest.mark.parametrize("where", ["os.fsync", "pathlib.Path.replace"])
-def test_a_failed_write_leaves_the_old_file_and_nothing_else(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, where: str
-) -> None:
-    path = tmp_path / "summary.json"
-    write_json(path, {"step": 1})
-
-    def fail(*_: object) -> None:
-        raise error
-
-    with monkeypatch.context() as patch:
-        patch.setattr(where, fail)
-        with pytest.raises((RunFailed, KeyboardInterrupt)) as caught:
-            write_json(path, {"step": 2})
-    if isinstance(error, OSError):
-        assert "summary.json: No space left on device" in str(caught.value)
-    assert read_json(path) == {"step": 1}
-    assert list(tmp_path.iterdir()) == [path]
-
-
-@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b'{"a": NaN}', b"\xff", b"[" * 100_000])
-def test_damaged_json_is_named(tmp_path: Path, content: bytes) -> None:
-    path = tmp_path / "config.json"
-    path.write_bytes(content)
-    with pytest.raises(TpError, match=r"config\.json is damaged"):
-        read_json(path)
-
-
-def test_missing_json_is_named(tmp_path: Path) -> None:
-    with pytest.raises(TpError, match=r"no such file: .*config\.json"):
-        read_json(tmp_path / "config.json")
-    with pytest.raises(TpError, match="cannot read"):
-        read_json(tmp_path)
-
-
-def test_new_files_are_readable_by_others(tmp_path: Path) -> None:
-    path = tmp_path / "config.json"
-    write_json(path, json.loads("{}"))
-    plain = tmp_path / "plain"
-    plain.write_text("")
-    assert path.stat().st_mode == plain.stat().st_mode
 
 
 def test_runs_import_no_torch() -> None:

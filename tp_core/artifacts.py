@@ -22,9 +22,10 @@ from tp_core.config.schema import Config
 from tp_core.device import Autocast, autocast_for, pick_device
 from tp_core.drift import drift, requirements
 from tp_core.errors import TpError
+from tp_core.files import read_json
 from tp_core.model import Decoder
 from tp_core.plugins import Catalogue
-from tp_core.runs import RunDir, read_json
+from tp_core.runs import RunDir
 from tp_core.tokenizer import Tokenizer
 
 Checkpoint = Literal["best_val", "last"]

@@ -20,7 +20,8 @@ import torch
 from torch import nn
 
 from tp_core.errors import RunFailed, TpError
-from tp_core.runs import RunDir, sync_directory
+from tp_core.files import sync_directory
+from tp_core.runs import RunDir
 
 # Goes up when today's reader would misread what tomorrow's writer saves.
 FORMAT = 1

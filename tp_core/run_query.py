@@ -8,8 +8,9 @@ from typing import Any
 
 from tp_core.config.values import parse_value
 from tp_core.errors import TpError, did_you_mean
+from tp_core.files import json_or_empty
 from tp_core.run_summary import RunSummary, summarize
-from tp_core.runs import RunDir, json_or_empty
+from tp_core.runs import RunDir
 
 # What a run can be sorted by beside its config, and where its summary says it.
 FIGURES = {

@@ -9,8 +9,9 @@ from datetime import datetime
 from typing import Any, Literal
 
 from tp_core.errors import TpError
+from tp_core.files import json_or_empty
 from tp_core.jsonl import read_jsonl
-from tp_core.runs import RunDir, created_at, is_locked, json_or_empty
+from tp_core.runs import RunDir, created_at, is_locked
 
 Status = Literal["running", "finished", "interrupted", "diverged", "crashed"]
 

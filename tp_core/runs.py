@@ -1,4 +1,4 @@
-"""Where a run lives: its directory, its name, its lock, and its small JSON files.
+"""Where a run lives: its directory, its name, and its lock.
 
 A run is one directory under the runs directory, named by its id: creating it claims the id, and no
 id leads out of the runs directory. What a run killed at any moment leaves is still read here.
@@ -7,22 +7,19 @@ Torch-free.
 
 from __future__ import annotations
 
-import json
-import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 
 from tp_core.errors import RunFailed, TpError, did_you_mean
-from tp_core.jsonl import parse_object
+from tp_core.files import json_or_empty
 
 LATEST = "latest"
 RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -216,51 +213,6 @@ def remove_run(run: RunDir) -> None:
         raise RunFailed(f"cannot delete {run.path}: {error.strerror or error}") from error
 
 
-def write_json(path: Path, data: Mapping[str, Any]) -> None:
-    """Replace `path` by `data` as strict JSON: every reader sees the old file or the new one.
-
-    Raises `ValueError` for NaN and infinities and `RunFailed` where the file can't be written; the
-    old file stays.
-    """
-    text = json.dumps(data, indent=2, allow_nan=False, ensure_ascii=False)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        with temporary.open("xb") as file:
-            file.write(text.encode("utf-8", "backslashreplace") + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        sync_directory(path.parent)
-    except OSError as error:
-        raise RunFailed(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The JSON object in `path`. Raises `TpError` naming it where it is missing or damaged."""
-    try:
-        return parse_object(path.read_bytes())
-    except FileNotFoundError:
-        raise TpError(f"no such file: {path}; 'tp runs list' shows the runs there are") from None
-    except OSError as error:
-        raise TpError(f"cannot read {path}: {error.strerror or error}") from error
-    except ValueError as error:
-        raise TpError(f"{path} is damaged ({error}): restore it, or use another run") from None
-
-
-def sync_directory(directory: Path) -> None:
-    """Make renames in `directory` survive a power failure, where the system can."""
-    # Windows opens no directories, and some network file systems refuse the sync.
-    with suppress(OSError):
-        descriptor = os.open(directory, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
 def runs_in(runs_dir: Path) -> list[RunDir]:
     """The sub-directories that are runs: named like one, really inside, and not someone else's."""
     try:
@@ -297,14 +249,6 @@ def created_at(run: RunDir) -> datetime:
             modified = path.stat().st_mtime
             break
     return datetime.fromtimestamp(modified, timezone.utc)
-
-
-def json_or_empty(path: Path) -> Mapping[str, Any]:
-    """What `read_json` gives, or nothing where that fails."""
-    try:
-        return read_json(path)
-    except TpError:
-        return {}
 
 
 def _shown(text: str) -> str:

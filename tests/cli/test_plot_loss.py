@@ -11,7 +11,8 @@ import pytest
 from cli_runner import Done, Run
 
 from tp_core.curves import Curve, read_curves, smooth
-from tp_core.runs import RunDir, claim_run, lock, write_json
+from tp_core.files import write_json
+from tp_core.runs import RunDir, claim_run, lock
 
 
 def line(step: int, split: str, loss: float, **more: Any) -> dict[str, Any]:

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from cli_runner import Done, Run
 
-from tp_core.runs import RunDir, claim_run, lock, write_json
+from tp_core.files import write_json
+from tp_core.runs import RunDir, claim_run, lock
 
 CONFIG = {
     "schema_version": 1,

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from tp_core.cli.terminal import emit, emit_colored, note
-from tp_core.errors import RunFailed, TpError
+from tp_core.errors import TpError
+from tp_core.files import replace_file
 from tp_core.runs import find_run
 
 if TYPE_CHECKING:
@@ -112,18 +111,5 @@ def command(
     if path.exists() and not force:
         raise TpError(f"'{path}' exists: give another --out, or --force to overwrite it")
     content = draw(curves, axis, figure, log_y=log_y, smoothing=smooth, suffix=suffix)
-    _replace(path, content)
+    replace_file(path, content)
     emit(str(path))
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write `path` whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    except OSError as error:
-        raise RunFailed(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink()

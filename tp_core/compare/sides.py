@@ -16,11 +16,12 @@ from tp_core.artifacts import Checkpoint, LoadedRun, open_run
 from tp_core.data.batches import eval_batches
 from tp_core.data.dataset import Dataset, TokenizedSplit
 from tp_core.errors import TpError
+from tp_core.files import read_json
 from tp_core.generation import generate
 from tp_core.interfaces.report import SplitScores
 from tp_core.interfaces.sequence import SequenceInfo
 from tp_core.jsonl import read_jsonl
-from tp_core.runs import RunDir, read_json
+from tp_core.runs import RunDir
 from tp_core.sampling import SamplerChain
 from tp_core.training.evaluate import score
 from tp_core.training.run_data import open_run_data

@@ -15,6 +15,7 @@ import torch
 from tp_core.artifacts import LoadedRun
 from tp_core.config.plan import Plan
 from tp_core.data.dataset import Dataset
+from tp_core.files import read_json
 from tp_core.generation import generate
 from tp_core.interfaces.build import Builder
 from tp_core.interfaces.report import ReportView, SplitScores
@@ -24,7 +25,6 @@ from tp_core.report.document import document
 from tp_core.report.references import marks
 from tp_core.report.scoring import distinct_scores, split_scores
 from tp_core.report.verdict import Evidence, judge, points
-from tp_core.runs import read_json
 from tp_core.sampling import SamplerChain
 from tp_core.training.baselines import baselines
 from tp_core.training.run_data import open_run_data

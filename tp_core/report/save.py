@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from tp_core.errors import RunFailed
-from tp_core.runs import RunDir, sync_directory
+from tp_core.files import sync_directory
+from tp_core.runs import RunDir
 
 
 def save(run: RunDir, report: Mapping[str, Any], page: str | None = None) -> list[Path]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from tp_core.artifacts import LoadedRun
 from tp_core.data.dataset import Dataset
 from tp_core.errors import TpError
-from tp_core.runs import read_json
+from tp_core.files import read_json
 from tp_core.training.bench import open_dataset
 
 

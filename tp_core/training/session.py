@@ -17,10 +17,11 @@ from tp_core.artifacts import doesnt_fit, drift_of, open_plan
 from tp_core.checkpoint import load_last, save_checkpoint
 from tp_core.config.plan import Plan
 from tp_core.errors import TpError
+from tp_core.files import read_json, write_json
 from tp_core.interfaces.report import SplitScores
 from tp_core.jsonl import JsonlWriter, truncate
 from tp_core.provenance import collect
-from tp_core.runs import RunDir, read_json, write_json
+from tp_core.runs import RunDir
 from tp_core.tokenizer import Tokenizer
 from tp_core.training.bench import Bench, component_records, make_bench
 
