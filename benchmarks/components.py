@@ -24,7 +24,7 @@ from pathlib import Path
 from tp_core.cli import main as tp
 from tp_core.config.plan import load_plan
 from tp_core.errors import ConfigError
-from tp_core.plugins import OWN, Catalogue
+from tp_core.kernel.catalogue import OWN, Catalogue
 
 ROOT = Path(__file__).parents[1]
 KINDS = {

@@ -23,11 +23,11 @@ from typing import Any
 
 import numpy as np
 
-from tp_core.config.resolve import resolve_spec
-from tp_core.interfaces.build import load_class
-from tp_core.interfaces.report import ReportView, SplitScores, TokenScores
-from tp_core.options import Options, Spec
-from tp_core.plugins import Catalogue
+from tp_core.assembly.builder import load_class
+from tp_core.config.components import resolve_spec
+from tp_core.interfaces.metrics import MetricView, SplitLosses, TokenLosses
+from tp_core.kernel.catalogue import Catalogue
+from tp_core.kernel.options import Options, Spec
 from tp_plugins.metrics import tp_metrics
 
 PIECE = 20_000
@@ -55,16 +55,16 @@ def made_up(rng: np.random.Generator, words: int) -> list[str]:
     return ["".join(row[: size + 1]) for row, size in zip(made, sizes.tolist(), strict=True)]
 
 
-def scores(rng: np.random.Generator, texts: Sequence[str]) -> SplitScores:
+def losses(rng: np.random.Generator, texts: Sequence[str]) -> SplitLosses:
     size = np.fromiter((len(text.encode()) + 1 for text in texts), np.int64, len(texts))
-    return SplitScores(rng.exponential(1.5, len(texts)) * size, size // 3 + 1, size)
+    return SplitLosses(rng.exponential(1.5, len(texts)) * size, size // 3 + 1, size)
 
 
-def with_tokens(rng: np.random.Generator, lines: SplitScores) -> SplitScores:
+def with_tokens(rng: np.random.Generator, lines: SplitLosses) -> SplitLosses:
     ends = np.cumsum(lines.tokens)
     n = int(ends[-1])
     temperatures = 2.0 ** (np.arange(-16, 17) / 8)
-    tokens = TokenScores(
+    tokens = TokenLosses(
         nll=rng.exponential(3.0, n).astype(np.float32),
         position=(np.arange(n) - np.repeat(ends - lines.tokens, lines.tokens)).astype(np.int32),
         end=np.isin(np.arange(n), ends - 1),
@@ -73,10 +73,10 @@ def with_tokens(rng: np.random.Generator, lines: SplitScores) -> SplitScores:
         temperatures=temperatures,
         nll_at=n * (1 + np.log(temperatures) ** 2),
     )
-    return replace(lines, by_token=tokens)
+    return replace(lines, token_losses=tokens)
 
 
-def make_view(lines: int, n: int, words: int) -> ReportView:
+def make_view(lines: int, n: int, words: int) -> MetricView:
     rng = np.random.default_rng(0)
     vocabulary = made_up(rng, words)
     train, val = (phrases(rng, size, vocabulary) for size in (lines, lines // 10))
@@ -86,12 +86,12 @@ def make_view(lines: int, n: int, words: int) -> ReportView:
         found[len(found) // 2] = vocabulary[int(rng.integers(len(vocabulary)))]
         copies[index] = " ".join(found)
     distinct = {"train": list(dict.fromkeys(train)), "val": list(dict.fromkeys(val))}
-    return ReportView(
-        scores={"train": scores(rng, train[:2000]), "val": with_tokens(rng, scores(rng, val))},
+    return MetricView(
+        losses={"train": losses(rng, train[:2000]), "val": with_tokens(rng, losses(rng, val))},
         samples=phrases(rng, n - len(copies), vocabulary) + copies,
         stops=["end"] * n,
         texts={"train": train, "val": val},
-        distinct={name: scores(rng, texts) for name, texts in distinct.items()},
+        distinct={name: losses(rng, texts) for name, texts in distinct.items()},
         evaluations=[{"split": "val", "step": s, "loss": 3.0 - s / 999} for s in range(100)],
     )
 

@@ -22,9 +22,9 @@ from torch import Tensor, nn
 
 from tp_core.config.plan import load_plan
 from tp_core.data.batches import pad
-from tp_core.runs import claim_run
-from tp_core.training.bench import make_bench
+from tp_core.runs.directory import claim_run
 from tp_core.training.session import start
+from tp_core.training.setup import make_setup
 from tp_core.training.trainer import Trainer
 
 ROOT = Path(__file__).parents[1]
@@ -82,8 +82,8 @@ class HandWritten(nn.Module):
 
 def hand_written_step(trainer: Trainer) -> Callable[[int], None]:
     """The same step on the same batches, with nothing around it."""
-    bench, config = trainer.bench, trainer.config
-    model_config, tokenizer = config.model, bench.dataset.tokenizer
+    setup, config = trainer.setup, trainer.config
+    model_config, tokenizer = config.model, setup.dataset.tokenizer
     model = HandWritten(
         tokenizer.vocab_size,
         model_config.d_model,
@@ -99,8 +99,8 @@ def hand_written_step(trainer: Trainer) -> Callable[[int], None]:
 
     def step(index: int) -> None:
         rows = pad(
-            bench.dataset.train,
-            bench.batches.lines_for(index),
+            setup.dataset.train,
+            setup.batches.lines_for(index),
             tokenizer.bos_id,
             tokenizer.eos_id,
             tokenizer.pad_id,
@@ -125,9 +125,9 @@ def main() -> None:
     data = f"data.path={ROOT / 'phrases.txt'}"
     plan = load_plan(ROOT / "configs" / "default.toml", [data, "train.device=cpu"])
     with tempfile.TemporaryDirectory() as directory:
-        session = start(make_bench(plan), claim_run(Path(directory), "benchmark"))
+        session = start(make_setup(plan), claim_run(Path(directory), "benchmark"))
         trainer = Trainer(session)
-        trainer.bench.model.train()
+        trainer.setup.model.train()
         by_hand = hand_written_step(trainer)
         ours, theirs = [], []
         for index in range(arguments.rounds + 5):

@@ -26,10 +26,10 @@ from typing import Any
 
 import torch
 
-from tp_core.artifacts import Checkpoint, open_run
 from tp_core.cli import main as tp
-from tp_core.report.make import Settings, make_report
-from tp_core.runs import RunDir
+from tp_core.report.make import ReportSettings, make_report
+from tp_core.runs.directory import RunDir
+from tp_core.runs.opening import Checkpoint, open_run
 
 ROOT = Path(__file__).parents[1]
 SHAKESPEARE = ROOT.parent / "shared" / "data" / "tinyshakespeare.txt"
@@ -162,7 +162,7 @@ def train(case: Case, folder: Path, seed: int) -> RunDir:
 
 def verdict(run: RunDir, checkpoint: Checkpoint) -> dict[str, Any]:
     loaded = open_run(run, checkpoint)
-    settings = Settings(
+    settings = ReportSettings(
         checkpoint=checkpoint,
         plan=loaded.plan,
         prompt="",

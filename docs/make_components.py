@@ -15,14 +15,14 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from tp_core import hookspecs
 from tp_core.cli.option_block import describe, toml_value
-from tp_core.component import SITES
 from tp_core.config.plan import load_plan
 from tp_core.errors import ConfigError
-from tp_core.hookspecs import KINDS, hook_of
-from tp_core.options import Options
-from tp_core.plugins import OWN, Catalogue, Registered, discover
+from tp_core.kernel import hookspecs
+from tp_core.kernel.catalogue import OWN, Catalogue, RegisteredComponent, discover
+from tp_core.kernel.component import SITES
+from tp_core.kernel.hookspecs import KINDS, hook_of
+from tp_core.kernel.options import Options
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "components.md"
@@ -56,7 +56,7 @@ def page() -> str:
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
 
 
-def _contents(of_kind: dict[str, list[Registered]]) -> Iterator[str]:
+def _contents(of_kind: dict[str, list[RegisteredComponent]]) -> Iterator[str]:
     for kind, components in of_kind.items():
         names = ", ".join(
             f"[{c.component.name}](#{_anchor(kind, c.component.name)})" for c in components
@@ -64,7 +64,7 @@ def _contents(of_kind: dict[str, list[Registered]]) -> Iterator[str]:
         yield f"- **{_title(kind)}**: {names}"
 
 
-def _legal(of_kind: dict[str, list[Registered]]) -> Iterator[str]:
+def _legal(of_kind: dict[str, list[RegisteredComponent]]) -> Iterator[str]:
     """Which encoding works with which attention, as the config check judges them."""
     attentions = [c.component.name for c in of_kind["attention"]]
     rows = [["", *attentions], ["---", *([":-:"] * len(attentions))]]
@@ -100,7 +100,7 @@ def _contract(kind: str) -> str:
     return inspect.getdoc(getattr(hookspecs, hook_of(kind))) or ""
 
 
-def _component(registered: Registered) -> Iterator[str]:
+def _component(registered: RegisteredComponent) -> Iterator[str]:
     component = registered.component
     yield f'### {component.name} <a id="{_anchor(registered.kind, component.name)}"></a>'
     facts = [component.summary + "."]

@@ -18,11 +18,11 @@ from typing import Any
 import pytest
 
 from tp_core.errors import ConfigError
-from tp_core.plugins import OWN
+from tp_core.kernel.catalogue import OWN
+from tp_core.testing.cases import kit_catalogue
 from tp_core.testing.kit import run_check
+from tp_core.testing.models import Harness, as_written, plan_of
 from tp_core.testing.registry import CHECKS, Check
-from tp_core.testing.scenes import Scene, as_written, plan_of
-from tp_core.testing.subjects import kit_catalogue
 from tp_core.testing.variants import Variant, variants
 
 CATALOGUE = kit_catalogue()
@@ -60,21 +60,21 @@ class Pair:
         parts = (self.encoding, self.attention, self.block, self.norm, self.mlp)
         return "+".join(",".join([part["name"], *_texts(part)]) for part in parts)
 
-    def scene_with(self, attention: dict[str, Any]) -> Scene:
+    def scene_with(self, attention: dict[str, Any]) -> Harness:
         around = {"block": self.block, "norm": self.norm, "mlp": self.mlp}
         chosen = {"positional_encoding": self.encoding, "attention": attention, **around}
-        return Scene(self.kind, self.id, plan_of(CATALOGUE, **chosen))
+        return Harness(self.kind, self.id, plan_of(CATALOGUE, **chosen))
 
     @property
-    def scenes(self) -> list[Scene]:
+    def harnesses(self) -> list[Harness]:
         return [self.scene_with(self.attention)]
 
     @property
-    def scene(self) -> Scene:
-        return self.scenes[0]
+    def harness(self) -> Harness:
+        return self.harnesses[0]
 
     @property
-    def reference(self) -> Scene:
+    def reference(self) -> Harness:
         """Without the option of the attention that is varied; or else without the encoding."""
         if self.variant.option:
             return self.scene_with(as_written(self.attention["name"], self.variant.reference))
@@ -132,7 +132,7 @@ ALL = list(pairs())
 def judge(pair: Pair) -> tuple[str, dict[str, float]]:
     """`legal` with the largest difference of each check, or `refused`; fails on a failing check."""
     try:
-        assert pair.scene.plan.layers
+        assert pair.harness.plan.layers
     except ConfigError as error:
         for problem in error.problems:
             assert "needs site" in problem.message or "must be even" in problem.message, problem
@@ -140,7 +140,7 @@ def judge(pair: Pair) -> tuple[str, dict[str, float]]:
     measured = {}
     for check in pair.checks:
         # Whether a check has anything to ask is its own rule for subjects; pairs have theirs.
-        result = run_check(pair, replace(check, applies=lambda subject: True))
+        result = run_check(pair, replace(check, applies=lambda case: True))
         assert result.status != "failed", f"{pair.id}: {check.name}: {result.message}"
         if result.measured is not None and check.name != "effect":
             measured[check.name] = result.measured

@@ -68,7 +68,7 @@ def test_a_package_lives_and_leaves(wheels: tuple[Path, Path, Path], tmp_path: P
     (record,) = [c for c in provenance["components"] if c["distribution"] == "tp-ema"]
     assert record["version"] == "0.1.0"
     assert len(record["source_sha256"]) == 64
-    assert provenance["leak_probe"] == "no leak"
+    assert provenance["causality_probe"] == "no leak"
     said = machine.run("tp", "generate", "--run-id", "bare", "--prompt", "the", "--seed", "3")
     assert said.stdout.startswith("the")
 

@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from machine import Machine, build
 
 from tp_core.cli import main
-from tp_core.interfaces import KVCache, Positions, SequenceInfo
+from tp_core.interfaces import KVCache, SequenceInfo
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "writing-a-plugin.md"
@@ -115,9 +115,10 @@ def test_the_page_works_as_written(
     weighed = importlib.import_module("tp_workshop.weights").weighed
     q, k, v = torch.randn(3, 2, 4, 5, 8).unbind()
     seq = SequenceInfo.of_positions(torch.arange(5).expand(2, 5))
+    cache = KVCache()
     by_hand = weighed(
-        *(q, k.transpose(1, 2), v.transpose(1, 2), KVCache(), Positions(object())),
-        *(seq, None, 8**-0.5),
+        *(torch.empty(2, 5, 0), q, k.transpose(1, 2), v.transpose(1, 2)),
+        *(cache, cache.encoding, seq, None, 8**-0.5),
     )
     expected = F.scaled_dot_product_attention(q, k, v, is_causal=True)
     torch.testing.assert_close(by_hand, expected)

@@ -15,7 +15,7 @@ import torch
 
 from tp_core.cli import main
 from tp_core.config.plan import Plan, load_plan
-from tp_core.runs import RunDir
+from tp_core.runs.directory import RunDir
 
 torch.set_num_threads(1)  # as the processes that tests start are told to
 

@@ -11,22 +11,22 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tp_core.artifacts import load_run
-    from tp_core.component import Component
-    from tp_core.hookspecs import hookimpl
-    from tp_core.options import Dims, Options, Spec
+    from tp_core.kernel.component import Component
+    from tp_core.kernel.hookspecs import hookimpl
+    from tp_core.kernel.options import Dims, Options, Spec
+    from tp_core.runs.opening import load_run
 
 API_VERSION = 1
 
 __all__ = ["API_VERSION", "Component", "Dims", "Options", "Spec", "hookimpl", "load_run"]
 
 _HOME = {
-    "Component": "tp_core.component",
-    "Dims": "tp_core.options",
-    "Options": "tp_core.options",
-    "Spec": "tp_core.options",
-    "hookimpl": "tp_core.hookspecs",
-    "load_run": "tp_core.artifacts",
+    "Component": "tp_core.kernel.component",
+    "Dims": "tp_core.kernel.options",
+    "Options": "tp_core.kernel.options",
+    "Spec": "tp_core.kernel.options",
+    "hookimpl": "tp_core.kernel.hookspecs",
+    "load_run": "tp_core.runs.opening",
 }
 
 

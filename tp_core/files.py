@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from tp_core.errors import RunFailed, TpError
-from tp_core.jsonl import parse_object
 
 
 def replace_file(path: Path, content: bytes) -> None:
@@ -53,6 +52,21 @@ def read_json(path: Path) -> dict[str, Any]:
         raise TpError(f"cannot read {path}: {error.strerror or error}") from error
     except ValueError as error:
         raise TpError(f"{path} is damaged ({error}): restore it, or use another run") from None
+
+
+def parse_object(text: bytes) -> dict[str, Any]:
+    """The JSON object that `text` is. Raises `ValueError` for everything else, NaN included."""
+    try:
+        value = json.loads(text, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    if not isinstance(value, dict):
+        raise ValueError("not a JSON object")
+    return value
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
 
 
 def json_or_empty(path: Path) -> Mapping[str, Any]:

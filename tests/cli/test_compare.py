@@ -11,12 +11,12 @@ import torch
 from cli_runner import Run
 from tiny_runs import CONFIG, phrases, split, train
 
-from tp_core.artifacts import open_run
 from tp_core.compare import sides as compare_sides
 from tp_core.compare.differences import config_differences
-from tp_core.generation import Continuation
+from tp_core.generation.generate import Continuation
 from tp_core.interfaces import SequenceInfo
-from tp_core.runs import RunDir
+from tp_core.runs.directory import RunDir
+from tp_core.runs.opening import open_run
 
 
 @pytest.fixture(scope="module")

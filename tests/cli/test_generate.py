@@ -116,7 +116,7 @@ def test_bytes_that_form_a_character_come_as_one(
             on_token(0, args[2].piece_bytes.index(bytes([byte])))
         return []
 
-    monkeypatch.setattr("tp_core.generation.generate", spell)
+    monkeypatch.setattr("tp_core.generation.generate.generate", spell)
     generate("--prompt", "a", "--stream")
     assert [text for text in printed if text] == ["a", "猫", "🦊", "\ufffd\n"]
 

@@ -12,11 +12,11 @@ import tomli
 from pydantic import Field
 
 from tp_core.cli.option_block import describe, option_block, toml_value
-from tp_core.component import Component
+from tp_core.config.components import resolve_spec
 from tp_core.config.plan import load_plan
-from tp_core.config.resolve import resolve_spec
-from tp_core.options import Options, Spec
-from tp_core.plugins import Catalogue, Plugin, Registered
+from tp_core.kernel.catalogue import Catalogue, Plugin, RegisteredComponent
+from tp_core.kernel.component import Component
+from tp_core.kernel.options import Options, Spec
 
 DEFAULT = Path(__file__).parents[2] / "configs" / "default.toml"
 BUILT_IN = [c for one in Catalogue().everything for c in one.components if c.plugin.builtin]
@@ -35,13 +35,15 @@ def uncommented(block: str) -> str:
     return re.sub(r"^# (\w+ = (?!\.\.\.$))", r"\1", block, flags=re.MULTILINE)
 
 
-def a_component(options: type[Options], kind: str = "norm") -> Registered:
+def a_component(options: type[Options], kind: str = "norm") -> RegisteredComponent:
     component = Component(name="odd", target="odd:Odd", options=options)
-    return Registered(kind, component, Plugin("tp-odd", "1.0", "odd", "odd"))
+    return RegisteredComponent(kind, component, Plugin("tp-odd", "1.0", "odd", "odd"))
 
 
 @pytest.mark.parametrize("registered", BUILT_IN, ids=lambda r: f"{r.kind}-{r.qualified}")
-def test_every_built_in_block_validates_as_printed_and_uncommented(registered: Registered) -> None:
+def test_every_built_in_block_validates_as_printed_and_uncommented(
+    registered: RegisteredComponent,
+) -> None:
     block = option_block(registered)
     for text in (block, uncommented(block)):
         table = table_of(text, registered.kind)

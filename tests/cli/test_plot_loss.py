@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from cli_runner import Done, Run
 
-from tp_core.curves import Curve, read_curves, smooth
 from tp_core.files import write_json
-from tp_core.runs import RunDir, claim_run, lock
+from tp_core.plots.curves import Curve, read_curves, smooth
+from tp_core.runs.directory import RunDir, claim_run, lock
 
 
 def line(step: int, split: str, loss: float, **more: Any) -> dict[str, Any]:

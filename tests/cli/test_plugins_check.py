@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from cli_runner import Run
 
-from tp_core.discovery import discover
+from tp_core.kernel.discovery import discover
 from tp_core.plugin_check import metadata
 
 DISTRIBUTIONS = Path(__file__).parents[1] / "distributions"

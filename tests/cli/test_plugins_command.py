@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from cli_runner import TP, Run
 
-from tp_core.hookspecs import KINDS
-from tp_core.loading import locate
-from tp_core.plugins import Catalogue
+from tp_core.kernel.catalogue import Catalogue
+from tp_core.kernel.hookspecs import KINDS
+from tp_core.kernel.loading import locate
 
 DISTRIBUTIONS = Path(__file__).parents[1] / "distributions"
 BROKEN = ("tp-exits", "tp-raises")

@@ -28,14 +28,14 @@ from torch import nn
 
 from tp_core.config.plan import load_plan
 from tp_core.errors import TpError
-from tp_core.hookspecs import KINDS
-from tp_core.interfaces import ParameterInfo, ReportView, SequenceInfo
-from tp_core.model import Decoder
-from tp_core.new_package import RESERVED, new_package, which_kind, write
+from tp_core.interfaces import MetricView, ParameterInfo, SequenceInfo
+from tp_core.kernel.catalogue import Catalogue
+from tp_core.kernel.hookspecs import KINDS
+from tp_core.model.decoder import Decoder
 from tp_core.plugin_check import metadata
 from tp_core.plugin_check.descriptors import descriptor_findings
 from tp_core.plugin_check.targets import target_findings
-from tp_core.plugins import Catalogue
+from tp_core.scaffold.package import RESERVED, scaffold, which_kind, write
 from tp_core.testing import run_conformance
 from tp_core.testing.partners import DISTRIBUTION
 
@@ -193,7 +193,7 @@ def test_what_is_refused(tp: Run, tmp_path: Path, args: list[str], message: str)
 
 
 def test_a_name_of_another_kind_is_free() -> None:
-    assert new_package("mlp", "rmsnorm").distribution == "tp-rmsnorm"
+    assert scaffold("mlp", "rmsnorm").distribution == "tp-rmsnorm"
 
 
 def test_the_reserved_names_are_those_that_are_taken() -> None:
@@ -208,7 +208,7 @@ def test_the_reserved_names_are_those_that_are_taken() -> None:
 def test_a_class_has_a_name_that_is_free(kind: str, name: str) -> None:
     if (kind, name) == ("positional_encoding", "none"):
         return  # built in
-    files = new_package(kind, name).files
+    files = scaffold(kind, name).files
     source = files[f"tp_{name}/{kind}.py"]
     compile(source, kind, "exec")
     (cls,) = re.findall(r'target="tp_\w+\.\w+:(\w+)"', files[f"tp_{name}/__init__.py"])
@@ -260,7 +260,7 @@ def test_a_place_that_may_not_be_written(tp: Run, tmp_path: Path) -> None:
 
 
 def test_what_is_written_is_as_tidy_as_this_repository(tmp_path: Path) -> None:
-    places = [write(new_package(kind, f"own_{kind}"), tmp_path) for kind in KINDS]
+    places = [write(scaffold(kind, f"own_{kind}"), tmp_path) for kind in KINDS]
     for command in (["check"], ["format", "--check"]):
         root = Path(__file__).parents[2]
         arguments = ["--no-cache", "--config", str(root / "pyproject.toml"), *map(str, places)]
@@ -275,7 +275,7 @@ def test_what_is_written_is_as_tidy_as_this_repository(tmp_path: Path) -> None:
 
 def test_a_kind_of_none_is_a_tp_error() -> None:
     with pytest.raises(TpError):
-        new_package("", "mine")
+        scaffold("", "mine")
 
 
 # What the baselines compute
@@ -333,7 +333,7 @@ def test_the_sampler_removes_what_is_unlikely(baseline: Callable[..., Any]) -> N
 
 
 def test_the_metric_counts_what_was_said_before(baseline: Callable[..., Any]) -> None:
-    view = ReportView(samples=["a b a b a b", "c d", "a b"])
+    view = MetricView(samples=["a b a b a b", "c d", "a b"])
     # Five pairs, two of them different; then one, and one.
     result = baseline("metric", n=2).compute(view)
     assert result == {"ngrams": 7, "repetition": pytest.approx(3 / 7)}

@@ -14,7 +14,7 @@ import pytest
 from cli_runner import Done, Run
 from tiny_runs import train
 
-from tp_core.tokenizer import Tokenizer
+from tp_core.data.tokenizer import Tokenizer
 
 Report = Callable[..., Done]
 CHANGES: dict[str, Any] = {

@@ -10,7 +10,7 @@ import pytest
 from cli_runner import Done, Run
 
 from tp_core.files import write_json
-from tp_core.runs import RunDir, claim_run, lock
+from tp_core.runs.directory import RunDir, claim_run, lock
 
 CONFIG = {
     "schema_version": 1,

@@ -12,7 +12,7 @@ import pytest
 from tp_core.config.files import Source
 from tp_core.config.plan import Plan, load_plan, make_plan
 from tp_core.errors import ConfigError, Problem
-from tp_core.plugins import Catalogue
+from tp_core.kernel.catalogue import Catalogue
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 DEFAULT = CONFIGS / "default.toml"

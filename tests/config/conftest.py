@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tp_core.plugins import Catalogue, Plugin, discover
+from tp_core.kernel.catalogue import Catalogue, Plugin, discover
 
 HEAD = """\
 from __future__ import annotations

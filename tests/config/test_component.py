@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from pydantic import Field
 
-from tp_core.component import SITES, Component
-from tp_core.options import Options
+from tp_core.kernel.component import SITES, Component
+from tp_core.kernel.options import Options
 
 
 def made(**changes: Any) -> Component:

@@ -9,9 +9,9 @@ import pytest
 from config_helpers import plan_of
 from pydantic import Field, ValidationError
 
-from tp_core.config.resolve import resolve_spec
-from tp_core.options import Dims, Options, Spec, spec_kind, validate
-from tp_core.plugins import Catalogue, UnknownComponent
+from tp_core.config.components import resolve_spec
+from tp_core.kernel.catalogue import Catalogue, UnknownComponent
+from tp_core.kernel.options import Dims, Options, Spec, spec_kind, validate
 
 DIMS = Dims(dim=8, d_model=8, n_layers=1, n_heads=2, head_dim=4, max_seq_len=16)
 

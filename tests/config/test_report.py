@@ -13,7 +13,7 @@ from config_helpers import DEFAULT, file_problems, plan_of, problem_of, problems
 
 from tp_core.config.plan import load_plan
 from tp_core.errors import ConfigError
-from tp_core.plugins import Catalogue
+from tp_core.kernel.catalogue import Catalogue
 
 Fake = Callable[[str], Catalogue]
 

@@ -12,7 +12,7 @@ from config_helpers import CONFIGS, plan_of
 
 from tp_core.config.plan import Plan, load_plan
 from tp_core.config.schema import SECTIONS
-from tp_core.plugins import Catalogue
+from tp_core.kernel.catalogue import Catalogue
 
 SETS: list[list[str]] = [
     [],

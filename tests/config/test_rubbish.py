@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from tp_core.config.files import Source, read_config
 from tp_core.config.plan import Plan, make_plan
 from tp_core.errors import TpError
-from tp_core.plugins import Catalogue, discover
+from tp_core.kernel.catalogue import Catalogue, discover
 
 FULL = read_config(DEFAULT).data
 

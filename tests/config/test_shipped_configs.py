@@ -12,7 +12,7 @@ from config_helpers import CONFIGS, DEFAULT
 from tp_core.config.files import read_config
 from tp_core.config.plan import Plan, load_plan
 from tp_core.config.schema import SECTIONS
-from tp_core.plugins import Catalogue, discover
+from tp_core.kernel.catalogue import Catalogue, discover
 
 NAMES = [
     *("default.py", "default.toml", "gpt2_style.toml", "llama_style.toml", "local_global.toml"),

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from config_helpers import plan_of, problem_of, problems_of
 
-from tp_core.plugins import Catalogue
+from tp_core.kernel.catalogue import Catalogue
 
 Fake = Callable[[str], Catalogue]
 

@@ -18,11 +18,11 @@ from pydantic import Field
 from tp_core import Component, Options, Spec
 from tp_core.cli.plugins_test import command
 from tp_core.errors import RunFailed, TpError
-from tp_core.plugins import Catalogue, Plugin
+from tp_core.kernel.catalogue import Catalogue, Plugin
 from tp_core.testing import CheckResult, conformance, run_conformance
+from tp_core.testing.cases import cases
 from tp_core.testing.partners import PLUGIN
 from tp_core.testing.registry import CHECKS
-from tp_core.testing.subjects import subjects
 from tp_core.testing.variants import variants
 
 OWN = PLUGIN.distribution
@@ -122,8 +122,8 @@ def test_a_required_option_without_examples_is_a_fault() -> None:
 
 
 def scene_labels(catalogue: Catalogue, distribution: str, name: str) -> list[str]:
-    (first, *_) = subjects(catalogue, distribution, names=[name])
-    return [scene.label for scene in first.scenes]
+    (first, *_) = cases(catalogue, distribution, names=[name])
+    return [harness.label for harness in first.harnesses]
 
 
 def test_an_attention_is_seen_with_every_site_it_offers(catalogue: Catalogue) -> None:
@@ -198,7 +198,7 @@ def test_what_cant_be_built_fails_once(catalogue: Catalogue) -> None:
 def test_the_worst_scene_counts(catalogue: Catalogue) -> None:
     (found,) = run_conformance(OWN, names=["at_score"], checks=["incremental"], catalogue=catalogue)
     assert found.status == "passed"
-    alone = [CHECKS["incremental"].run(s) for s in subjects(catalogue, OWN, names=["at_score"])]
+    alone = [CHECKS["incremental"].run(s) for s in cases(catalogue, OWN, names=["at_score"])]
     assert found.measured == max(one.measured or 0 for one in alone)
 
 
@@ -233,13 +233,13 @@ def test_a_plugin_that_does_not_load_is_told(
 # Under pytest.
 
 
-def cases(test: Any) -> dict[str, tuple[Any, ...]]:
+def parameters(test: Any) -> dict[str, tuple[Any, ...]]:
     (mark,) = test.pytestmark
     return {case.id: case.values for case in mark.args[1]}
 
 
 def test_each_case_has_a_readable_id(catalogue: Catalogue) -> None:
-    found = cases(conformance(OWN, kinds=["attention"], catalogue=catalogue))
+    found = parameters(conformance(OWN, kinds=["attention"], catalogue=catalogue))
     assert "attention-plain-defaults-causality_gradient" in found
     assert "attention-plain-window=3-window_bounds" in found
     assert "attention-plain-defaults-window_bounds" not in found
@@ -247,7 +247,7 @@ def test_each_case_has_a_readable_id(catalogue: Catalogue) -> None:
 
 def test_a_case_passes_fails_or_skips(catalogue: Catalogue) -> None:
     test = conformance("tp-mutants", names=["peeks_ahead", "recurrent"], catalogue=catalogue)
-    found = cases(test)
+    found = parameters(test)
     test(*found["attention-recurrent-defaults-causality_gradient"])
     with pytest.raises(pytest.fail.Exception) as failed:
         test(*found["attention-peeks_ahead-defaults-causality_gradient"])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 from mutants import core
 
-from tp_core.plugins import Catalogue, Plugin
+from tp_core.kernel.catalogue import Catalogue, Plugin
 from tp_core.testing import CheckResult, run_conformance
 from tp_core.testing.partners import PLUGIN
 from tp_core.testing.registry import CHECKS
@@ -49,7 +49,7 @@ COMPONENTS = (
     Mutant("attention", "fixed_state_type", "bf16_autocast", "recurrent"),
     Mutant("attention", "shifts_without_state", "incremental"),
     Mutant("attention", "keeps_everything", "window_state"),
-    Mutant("attention", "forgets_window_when_plain", "plain_path"),
+    Mutant("attention", "forgets_window_when_causal_only", "plain_path"),
     Mutant("attention", "sharp_in_bf16", "bf16_autocast"),
     # Positions.
     Mutant("positional_encoding", "rotates_by_index", "positions_not_index", "at_rotate"),
@@ -121,7 +121,7 @@ CORE = {
 
 @pytest.fixture(scope="module")
 def catalogue() -> Catalogue:
-    from tp_core.plugins import discover
+    from tp_core.kernel.catalogue import discover
 
     return Catalogue([*discover(), PLUGIN, MUTANTS, HEAVY], disable="")
 

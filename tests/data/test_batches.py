@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tp_core.data.batches import IGNORED, BatchPlan, eval_batches, pad, slices
+from tp_core.data.batches import IGNORED, PaddedDataLoader, eval_batches, pad, split_evenly
 from tp_core.data.dataset import TokenizedSplit
 
 BOS, EOS, PAD = 1, 2, 0
@@ -32,14 +32,14 @@ def random_split(n: int, *, seed: int = 0) -> TokenizedSplit:
     return make([rng.integers(100, 4000, rng.integers(1, 60)).tolist() for _ in range(n)])
 
 
-def epoch(plan: BatchPlan, number: int) -> list[list[int]]:
+def epoch(plan: PaddedDataLoader, number: int) -> list[list[int]]:
     first = number * plan.steps_per_epoch
     return [plan.lines_for(first + step).tolist() for step in range(plan.steps_per_epoch)]
 
 
 @pytest.mark.parametrize(("n", "batch_size"), [(1, 1), (5, 8), (64, 8), (65, 8), (1000, 3), (9, 9)])
 def test_every_line_once_an_epoch(n: int, batch_size: int) -> None:
-    plan = BatchPlan(random_split(n), batch_size=batch_size, seed=3)
+    plan = PaddedDataLoader(random_split(n), batch_size=batch_size, seed=3)
     assert plan.steps_per_epoch == -(-n // batch_size)
     for number in range(3):
         batches = epoch(plan, number)
@@ -52,30 +52,32 @@ def test_every_line_once_an_epoch(n: int, batch_size: int) -> None:
 
 
 def test_epochs() -> None:
-    plan = BatchPlan(random_split(25), batch_size=10, seed=0)
+    plan = PaddedDataLoader(random_split(25), batch_size=10, seed=0)
     assert [plan.epoch_of(step) for step in range(7)] == [0, 0, 0, 1, 1, 1, 2]
 
 
 def test_any_step_without_the_ones_before() -> None:
     split = random_split(300)
-    plan = BatchPlan(split, batch_size=8, seed=1)
+    plan = PaddedDataLoader(split, batch_size=8, seed=1)
     steps = 3 * plan.steps_per_epoch
     straight = [plan.lines_for(step).tolist() for step in range(steps)]
     for step in (steps - 1, 0, 57, 58, 10):
-        assert BatchPlan(split, batch_size=8, seed=1).lines_for(step).tolist() == straight[step]
+        assert (
+            PaddedDataLoader(split, batch_size=8, seed=1).lines_for(step).tolist() == straight[step]
+        )
         assert plan.lines_for(step).tolist() == straight[step]
 
 
 def test_order_depends_on_seed_and_epoch() -> None:
     split = random_split(300)
-    plan = BatchPlan(split, batch_size=8, seed=1)
+    plan = PaddedDataLoader(split, batch_size=8, seed=1)
     assert epoch(plan, 0) != epoch(plan, 1)
-    assert epoch(plan, 0) != epoch(BatchPlan(split, batch_size=8, seed=2), 0)
+    assert epoch(plan, 0) != epoch(PaddedDataLoader(split, batch_size=8, seed=2), 0)
 
 
 def test_lines_of_like_length_share_a_batch() -> None:
     split = random_split(4000)
-    plan = BatchPlan(split, batch_size=16, seed=0)
+    plan = PaddedDataLoader(split, batch_size=16, seed=0)
     spreads = []
     for step in range(plan.steps_per_epoch):
         lengths = split.lengths[plan.lines_for(step)]
@@ -89,7 +91,7 @@ def test_lines_of_like_length_share_a_batch() -> None:
 
 def test_partners_change_between_epochs() -> None:
     # No two of one length: sorted all at once, lines would meet the same ones again and again.
-    plan = BatchPlan(make([[5] * length for length in range(1, 601)]), batch_size=2, seed=0)
+    plan = PaddedDataLoader(make([[5] * length for length in range(1, 601)]), batch_size=2, seed=0)
     pairs = [
         {(a, b) for batch in epoch(plan, number) for a in batch for b in batch if a < b}
         for number in range(2)
@@ -99,7 +101,7 @@ def test_partners_change_between_epochs() -> None:
 
 def test_the_short_batch_is_anywhere_and_of_any_length() -> None:
     split = random_split(203)
-    plan = BatchPlan(split, batch_size=10, seed=0)
+    plan = PaddedDataLoader(split, batch_size=10, seed=0)
     places, lengths = [], []
     for number in range(60):
         batches = epoch(plan, number)
@@ -114,7 +116,7 @@ def test_the_short_batch_is_anywhere_and_of_any_length() -> None:
 @given(n_lines=st.integers(0, 40), n=st.integers(1, 12))
 def test_slices(n_lines: int, n: int) -> None:
     indices = np.arange(n_lines)
-    parts = slices(indices, n)
+    parts = split_evenly(indices, n)
     assert len(parts) == min(n, n_lines)
     assert [line for part in parts for line in part.tolist()] == indices.tolist()
     sizes = [len(part) for part in parts]

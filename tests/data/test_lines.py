@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tp_core.data.lines import Lines, Split, parse_lines, read_lines, split_lines
 from tp_core.errors import TpError
-from tp_core.streams import phrase_hashes
+from tp_core.rng import phrase_hashes
 
 
 def read(tmp_path: Path, content: bytes) -> Lines:

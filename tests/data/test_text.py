@@ -10,9 +10,9 @@ import pytest
 from test_dataset import LINES, assert_same, forbid_building, ids, splits
 
 from tp_core.data import text as module
-from tp_core.data.baselines import CharNgram
 from tp_core.data.dataset import Dataset, load_dataset
 from tp_core.errors import TpError
+from tp_core.evaluation.char_ngram import CharNgram
 
 TEXT = "\n" + "\n\n".join(LINES) + "\n\n\tdone"
 SETTINGS: dict[str, Any] = {

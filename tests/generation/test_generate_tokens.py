@@ -13,12 +13,12 @@ from torch import Tensor, nn
 
 from tp_core.cli.sampling import with_samplers
 from tp_core.config.plan import Plan
+from tp_core.data.tokenizer import Tokenizer
 from tp_core.errors import RunFailed
-from tp_core.generation import Continuation, generate
+from tp_core.generation.generate import Continuation, generate
+from tp_core.generation.sampler_chain import SamplerChain
 from tp_core.interfaces import SequenceInfo
-from tp_core.model import Decoder
-from tp_core.sampling import SamplerChain
-from tp_core.tokenizer import Tokenizer
+from tp_core.model.decoder import Decoder
 
 WINDOWED = {"name": "softmax", "window": 4, "n_kv_heads": 1}
 
@@ -154,7 +154,7 @@ def test_more_rows_than_are_decoded_together(
 ) -> None:
     prompts = prompts_of(tokenizer)
     together = draw(plan, model, tokenizer, prompts)
-    monkeypatch.setattr("tp_core.generation._ROWS", 2)
+    monkeypatch.setattr("tp_core.generation.generate._ROWS", 2)
     assert draw(plan, model, tokenizer, prompts) == together
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tiny_runs import make_plan
 from torch import Tensor
 
-from tp_core.sampling import SamplerChain
+from tp_core.generation.sampler_chain import SamplerChain
 
 V = 12
 
@@ -160,7 +160,9 @@ def test_the_ends_of_the_interval(draw: Any, monkeypatch: pytest.MonkeyPatch) ->
     logits[:, 4:7] = torch.tensor([0.1, 0.2, 0.3])
     for uniform, token in ((0.0, 4), (1 - 2**-53, 6)):
         value = np.full((2, 1), uniform)
-        monkeypatch.setattr("tp_core.sampling.counter_uniform", lambda *_, value=value: value)
+        monkeypatch.setattr(
+            "tp_core.generation.sampler_chain.counter_uniform", lambda *_, value=value: value
+        )
         assert set(draw([], logits)) == {token}
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from tp_core.interfaces import SequenceInfo
 from tp_core.interfaces.state import reorder
-from tp_core.model import Decoder
+from tp_core.model.decoder import Decoder
 
 V, B, T = 40, 3, 12
 CLOSE = 2e-5

@@ -13,7 +13,7 @@ from tiny_runs import make_plan
 from torch import Tensor
 
 from tp_core.interfaces import SequenceInfo
-from tp_core.model import Decoder
+from tp_core.model.decoder import Decoder
 
 V, B, T, HEADS = 40, 3, 11, 4
 Weights = dict[str, Tensor]

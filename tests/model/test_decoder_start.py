@@ -10,7 +10,7 @@ import torch
 from tiny_runs import make_plan
 from torch import nn
 
-from tp_core.model import Decoder
+from tp_core.model.decoder import Decoder
 
 V = 40
 

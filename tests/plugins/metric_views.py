@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from tp_core.config.resolve import resolve_spec
-from tp_core.interfaces.build import load_class
-from tp_core.interfaces.report import ReportView, SplitScores, TokenScores
-from tp_core.options import Spec
-from tp_core.plugins import Catalogue
+from tp_core.assembly.builder import load_class
+from tp_core.config.components import resolve_spec
+from tp_core.interfaces.metrics import MetricView, SplitLosses, TokenLosses
+from tp_core.kernel.catalogue import Catalogue
+from tp_core.kernel.options import Spec
 from tp_plugins.metrics import tp_metrics
 
 NAMES = [c.name for c in tp_metrics()]
@@ -26,19 +26,19 @@ def metric(name: str) -> Any:
 
 def compute(name: str, **parts: Any) -> dict[str, Any]:
     """What a metric says of a view of these parts."""
-    result: dict[str, Any] = metric(name).compute(ReportView(**parts))
+    result: dict[str, Any] = metric(name).compute(MetricView(**parts))
     return result
 
 
-def split_scores(nll: list[float], by_token: TokenScores | None = None) -> SplitScores:
+def split_losses(nll: list[float], token_losses: TokenLosses | None = None) -> SplitLosses:
     n = len(nll)
-    return SplitScores(np.array(nll), np.full(n, 3), np.full(n, 10), by_token)
+    return SplitLosses(np.array(nll), np.full(n, 3), np.full(n, 10), token_losses)
 
 
-def token_scores(**columns: Any) -> TokenScores:
+def token_scores(**columns: Any) -> TokenLosses:
     """Tokens of which only some columns matter."""
     n = max((len(column) for name, column in columns.items() if name[0] != "t"), default=0)
-    return TokenScores(
+    return TokenLosses(
         nll=np.asarray(columns.get("nll", np.ones(n)), np.float32),
         position=np.asarray(columns.get("position", np.zeros(n)), np.int32),
         end=np.asarray(columns.get("end", np.zeros(n)), np.bool_),
@@ -49,7 +49,7 @@ def token_scores(**columns: Any) -> TokenScores:
     )
 
 
-def full_view() -> ReportView:
+def full_view() -> MetricView:
     """A view with something of everything."""
     train = ["the cat sat on the mat", "a dog", "the cat sat on the mat", "naïve π", "", "a  b"]
     val = ["the dog sat", "a cat on a mat", "漢字 😀"]
@@ -63,15 +63,15 @@ def full_view() -> ReportView:
         temperatures=[0.5, 1.0, 2.0, 4.0],
         totals=[9.0, 8.0, 8.5, 9.5],
     )
-    return ReportView(
-        scores={
-            "train": split_scores([1.0, 2.0]),
-            "val": split_scores([2.0, 3.0, 4.0], tokens),
+    return MetricView(
+        losses={
+            "train": split_losses([1.0, 2.0]),
+            "val": split_losses([2.0, 3.0, 4.0], tokens),
         },
         samples=samples,
         stops=["end", "length", "end", "end", "context", "end"],
         texts={"train": train, "val": val},
-        distinct={"train": split_scores([2.0, 3.0, 4.0, 5.0, 6.0]), "val": split_scores([3.0] * 3)},
+        distinct={"train": split_losses([2.0, 3.0, 4.0, 5.0, 6.0]), "val": split_losses([3.0] * 3)},
         evaluations=[
             {"step": step, "split": split, "loss": loss, "bits_per_byte": loss / 2}
             for step, losses in ((0, (5.0, 5.0)), (10, (3.0, 3.5)), (20, (2.0, 4.0)))

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tp_core.config.plan import load_plan
 from tp_core.interfaces import SequenceInfo
-from tp_core.model import Decoder
+from tp_core.model.decoder import Decoder
 
 DEFAULT = Path(__file__).parents[2] / "configs" / "default.toml"
 D, H, LAYERS = 24, 3, 2

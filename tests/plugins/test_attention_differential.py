@@ -144,7 +144,7 @@ def test_it_is_transformers_diffllama(layer: int, pairs_of_kv_heads: int) -> Non
 
 
 def test_lambda_starts_near_its_layers_value() -> None:
-    from tp_core.model import Decoder
+    from tp_core.model.decoder import Decoder
 
     sets = ["d_model=24", "n_heads=3", "n_layers=5", "attention=differential"]
     model = Decoder(load_plan(DEFAULT, [f"model.{text}" for text in sets]), 32)

@@ -271,7 +271,7 @@ def _rows_of_one_document() -> Any:
 
 
 def test_start_values_are_those_of_mamba_2() -> None:
-    from tp_core.model import Decoder
+    from tp_core.model.decoder import Decoder
 
     sets = ["model.attention=gated_delta", "model.positional_encoding=none"]
     model = Decoder(load_plan(DEFAULT, [*sets, "model.d_model=256", "model.n_heads=64"]), 32)

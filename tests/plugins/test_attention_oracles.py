@@ -12,7 +12,7 @@ from torch import Tensor
 
 from tp_core.config.plan import load_plan
 from tp_core.interfaces import SequenceInfo
-from tp_core.model import Decoder
+from tp_core.model.decoder import Decoder
 
 DEFAULT = Path(__file__).parents[2] / "configs" / "default.toml"
 SIZES = ["model.d_model=24", "model.n_heads=3", "model.n_layers=2", "model.max_seq_len=16"]

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from tp_core.config.plan import load_plan
 from tp_core.interfaces import SequenceInfo
-from tp_core.model import Decoder
+from tp_core.model.decoder import Decoder
 
 transformers = pytest.importorskip("transformers")
 

@@ -9,7 +9,7 @@ import pytest
 
 from tp_core.config.plan import load_plan
 from tp_core.errors import ConfigError
-from tp_core.plugins import OWN, Catalogue
+from tp_core.kernel.catalogue import OWN, Catalogue
 
 DEFAULT = Path(__file__).parents[2] / "configs" / "default.toml"
 

@@ -10,29 +10,29 @@ import numpy as np
 import pytest
 from metric_views import NAMES, full_view, metric
 
-from tp_core.interfaces.report import Headline, ReportView, SplitScores
+from tp_core.interfaces.metrics import Headline, MetricView, SplitLosses
 
 FULL = full_view()
-NOTHING = SplitScores(np.empty(0), np.empty(0, np.int64), np.empty(0, np.int64))
-BROKEN = SplitScores(np.array([np.nan, np.inf]), np.array([1, 2]), np.array([3, 4]))
+NOTHING = SplitLosses(np.empty(0), np.empty(0, np.int64), np.empty(0, np.int64))
+BROKEN = SplitLosses(np.array([np.nan, np.inf]), np.array([1, 2]), np.array([3, 4]))
 LACKING = {
-    "everything": ReportView(),
+    "everything": MetricView(),
     "samples": replace(FULL, samples=[], stops=[]),
     "stops": replace(FULL, stops=[]),
     "texts": replace(FULL, texts={}),
     "phrases": replace(FULL, texts={"train": [], "val": []}),
     "training phrases": replace(FULL, texts={"train": [], "val": ["a b"]}),
     "validation phrases": replace(FULL, texts={"train": ["a b"], "val": []}),
-    "scores": replace(FULL, scores={}),
-    "lines": replace(FULL, scores={"train": NOTHING, "val": NOTHING}),
-    "by_token": replace(
-        FULL, scores={name: replace(s, by_token=None) for name, s in FULL.scores.items()}
+    "scores": replace(FULL, losses={}),
+    "lines": replace(FULL, losses={"train": NOTHING, "val": NOTHING}),
+    "token_losses": replace(
+        FULL, losses={name: replace(s, token_losses=None) for name, s in FULL.losses.items()}
     ),
     "distinct": replace(FULL, distinct={}),
     "distinct phrases": replace(FULL, distinct={"train": NOTHING, "val": NOTHING}),
     "evaluations": replace(FULL, evaluations=[]),
     "finite scores": replace(
-        FULL, scores={"train": BROKEN, "val": BROKEN}, distinct={"train": BROKEN, "val": BROKEN}
+        FULL, losses={"train": BROKEN, "val": BROKEN}, distinct={"train": BROKEN, "val": BROKEN}
     ),
     "words": replace(FULL, samples=["", " \t", "\n"], stops=["end"] * 3),
     "all but one sample": replace(FULL, samples=["a"], stops=["end"]),

@@ -7,27 +7,27 @@ import zlib
 
 import numpy as np
 import pytest
-from metric_views import PHRASES, compute, full_view, split_scores, token_scores
+from metric_views import PHRASES, compute, full_view, split_losses, token_scores
 from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp
 
-from tp_core.data.baselines import CharNgram
-from tp_core.interfaces.report import SplitScores
+from tp_core.evaluation.char_ngram import CharNgram
+from tp_core.interfaces.metrics import SplitLosses
 
 GRID = 2.0 ** (np.arange(-16, 17) / 8)
 
 
 def test_likelihood_by_hand() -> None:
-    train = SplitScores(np.array([1.0, 3.0]), np.array([2, 3]), np.array([4, 6]))
-    val = SplitScores(np.array([6.0]), np.array([4]), np.array([8]))
-    result = compute("likelihood", scores={"train": train, "val": val})
+    train = SplitLosses(np.array([1.0, 3.0]), np.array([2, 3]), np.array([4, 6]))
+    val = SplitLosses(np.array([6.0]), np.array([4]), np.array([8]))
+    result = compute("likelihood", losses={"train": train, "val": val})
     bits = 4 / (math.log(2) * 10), 6 / (math.log(2) * 8)
     assert result["train"] == pytest.approx(
         {"lines": 2, "loss": 4 / 5, "perplexity": math.exp(0.8), "bits_per_byte": bits[0]}
     )
     assert result["generalisation_gap"] == pytest.approx(bits[1] - bits[0])
-    hopeless = split_scores([1e6])
-    assert compute("likelihood", scores={"val": hopeless})["val"]["perplexity"] is None
+    hopeless = split_losses([1e6])
+    assert compute("likelihood", losses={"val": hopeless})["val"]["perplexity"] is None
 
 
 def lines(losses: dict[int, tuple[float | None, float | None]]) -> list[dict[str, object]]:
@@ -66,7 +66,7 @@ def test_loss_by_position_by_hand() -> None:
     tokens = token_scores(
         nll=[1, 2, 3, 5, 0.5], position=[0, 1, 3, 0, 1], end=[False, False, True, False, True]
     )
-    result = compute("loss_by_position", scores={"val": split_scores([6, 5.5], tokens)})
+    result = compute("loss_by_position", losses={"val": split_losses([6, 5.5], tokens)})
     assert result["by_position"] == [
         {"position": 0, "tokens": 2, "loss": 3.0},
         {"position": 1, "tokens": 2, "loss": 1.25},
@@ -89,7 +89,7 @@ def test_optimal_temperature_is_scipys_on_real_logits(sharpness: float) -> None:
         return float((logsumexp(z, 1) - z[np.arange(len(z)), targets]).sum())
 
     tokens = token_scores(nll=[0.0], temperatures=GRID, totals=[nll(t) for t in GRID])
-    result = compute("calibration", scores={"val": split_scores([1.0], tokens)})
+    result = compute("calibration", losses={"val": split_losses([1.0], tokens)})
     best = minimize_scalar(nll, bounds=(0.25, 4), method="bounded", options={"xatol": 1e-10})
     # The loss is no parabola: between neighbours 9 % apart, it misses by a fiftieth of that.
     assert result["optimal_temperature"] == pytest.approx(best.x, rel=2e-3)
@@ -101,14 +101,14 @@ def test_optimal_temperature_of_a_parabola_is_its_vertex() -> None:
         totals = 5 + 2 * (np.log(GRID) - math.log(vertex)) ** 2
         order = np.random.default_rng(0).permutation(len(GRID))
         tokens = token_scores(nll=[1], temperatures=GRID[order], totals=totals[order])
-        result = compute("calibration", scores={"val": split_scores([1.0], tokens)})
+        result = compute("calibration", losses={"val": split_losses([1.0], tokens)})
         assert result["optimal_temperature"] == pytest.approx(vertex, rel=1e-9)
 
 
 @pytest.mark.parametrize(("totals", "best"), [([1, 2, 3], 0.5), ([3, 2, 1], 2), ([2, 2, 2], 0.5)])
 def test_optimal_temperature_at_the_edge_says_so(totals: list[float], best: float) -> None:
     tokens = token_scores(nll=[1], temperatures=[0.5, 1, 2], totals=totals)
-    result = compute("calibration", scores={"val": split_scores([1.0], tokens)})
+    result = compute("calibration", losses={"val": split_losses([1.0], tokens)})
     assert result["optimal_temperature"] == pytest.approx(best)
     assert result["at_edge"] is True
 
@@ -128,7 +128,7 @@ def test_expected_calibration_error_against_the_formula() -> None:
     confidence = rng.random(5000).astype(np.float32)
     correct = rng.random(5000) < confidence**1.5
     tokens = token_scores(confidence=confidence, correct=correct)
-    result = compute("calibration", scores={"val": split_scores([1.0], tokens)})
+    result = compute("calibration", losses={"val": split_losses([1.0], tokens)})
     expected = naive_ece(confidence.astype(np.float64), correct)
     assert 0.05 < expected < 0.2
     assert result["expected_calibration_error"] == pytest.approx(expected, rel=1e-12)
@@ -139,11 +139,11 @@ def test_expected_calibration_error_against_the_formula() -> None:
 def test_expected_calibration_error_by_hand() -> None:
     # Two bins: (1/15, 2/15] with 0.1 and 0.13, of which one is right; the last one, with 1.0 twice.
     tokens = token_scores(confidence=[0.1, 0.13, 1.0, 1.0], correct=[True, False, True, True])
-    result = compute("calibration", scores={"val": split_scores([1.0], tokens)})
+    result = compute("calibration", losses={"val": split_losses([1.0], tokens)})
     assert result["expected_calibration_error"] == pytest.approx(0.5 * (0.5 - 0.115), rel=1e-6)
     # An upper edge belongs to its bin, in the precision confidences come in.
     edges = token_scores(confidence=np.arange(1, 16, dtype=np.float32) / np.float32(15))
-    bins = compute("calibration", scores={"val": split_scores([1.0], edges)})["bins"]
+    bins = compute("calibration", losses={"val": split_losses([1.0], edges)})["bins"]
     assert [one["tokens"] for one in bins] == [1] * 15
 
 
@@ -183,5 +183,5 @@ def test_zlib_is_primed_with_the_training_text() -> None:
 
 def test_no_baseline_of_a_view_without_text() -> None:
     view = full_view()
-    result = compute("baselines", scores=view.scores, texts={"val": ["a"]})
+    result = compute("baselines", losses=view.losses, texts={"val": ["a"]})
     assert result["zlib"] == {"bits_per_byte": None}

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from metric_views import PHRASES, compute, metric, split_scores
+from metric_views import PHRASES, compute, metric, split_losses
 from nltk import FreqDist, ngrams
 from nltk.probability import SimpleGoodTuringProbDist
 from scipy.special import logsumexp
 
-from tp_core.interfaces.report import ReportView
+from tp_core.interfaces.metrics import MetricView
 
 FEW = st.lists(st.text("ab π漢😀\n", max_size=12), max_size=6)
 PROSE = PHRASES.read_text(encoding="utf-8").split("\n")[:-1]
@@ -31,7 +31,7 @@ def test_exact_copies_compare_the_whole_text() -> None:
 def test_train_mass_by_hand() -> None:
     texts = {"train": ["x", "y", "x", "z"], "val": ["v"]}
     p = {"train": [0.2, 0.05, 0.1], "val": [0.01]}
-    distinct = {name: split_scores([-math.log(q) for q in row]) for name, row in p.items()}
+    distinct = {name: split_losses([-math.log(q) for q in row]) for name, row in p.items()}
     result = compute("train_mass", texts=texts, distinct=distinct)
     assert result["train"]["mass"] == pytest.approx(0.35)
     assert result["val"]["mass"] == pytest.approx(0.01)
@@ -47,7 +47,7 @@ def test_train_mass_by_hand() -> None:
 def test_train_mass_against_scipy_where_no_float_holds_it() -> None:
     rng = np.random.default_rng(0)
     train, val = rng.uniform(700, 900, 500), rng.uniform(800, 2000, 70)
-    distinct = {"train": split_scores(list(train)), "val": split_scores(list(val))}
+    distinct = {"train": split_losses(list(train)), "val": split_losses(list(val))}
     texts = {"train": [str(i) for i in range(500)], "val": [str(-i) for i in range(1, 71)]}
     result = compute("train_mass", texts=texts, distinct=distinct)
     means = logsumexp(-train) - math.log(500), logsumexp(-val) - math.log(70)
@@ -56,7 +56,7 @@ def test_train_mass_against_scipy_where_no_float_holds_it() -> None:
     assert len(result["likeliest"]) == 10
     assert [one["nll"] for one in result["likeliest"]] == sorted(train)[:10]
     assert result["likeliest"][0]["text"] == str(int(train.argmin()))
-    far = {"train": split_scores([1.0]), "val": split_scores([5000.0])}
+    far = {"train": split_losses([1.0]), "val": split_losses([5000.0])}
     assert compute("train_mass", texts=texts, distinct=far)["ratio"] is None
 
 
@@ -72,7 +72,7 @@ def test_novelty_against_sets_of_nltk_ngrams(n: int) -> None:
     cut = [" ".join(text.split()[1:-1]) for text in PROSE[20:60]]
     mixed = [f"{a} {b}" for a, b in zip(cut[::2], cut[1::2], strict=True)]
     samples += cut + mixed
-    view = ReportView(samples=samples, texts={"train": train, "val": []})
+    view = MetricView(samples=samples, texts={"train": train, "val": []})
     values = metric("novelty").per_sample(view)[f"novel.{n}"]
     assert values == pytest.approx(naive_novelty(samples, train, n), nan_ok=True, abs=1e-15)
 
@@ -80,7 +80,7 @@ def test_novelty_against_sets_of_nltk_ngrams(n: int) -> None:
 @settings(deadline=None, max_examples=50)
 @given(train=FEW, samples=FEW)
 def test_novelty_of_anything(train: list[str], samples: list[str]) -> None:
-    values = metric("novelty").per_sample(ReportView(samples=samples, texts={"train": train}))
+    values = metric("novelty").per_sample(MetricView(samples=samples, texts={"train": train}))
     for n in range(1, 9):
         expected = naive_novelty(samples, train, n) if train else [np.nan] * len(samples)
         assert values[f"novel.{n}"] == pytest.approx(expected, nan_ok=True, abs=1e-15)
@@ -101,7 +101,7 @@ def naive_longest(sample: str, train: list[str]) -> int:
 @given(train=FEW.filter(bool), samples=FEW)
 def test_longest_copy_of_anything(train: list[str], samples: list[str]) -> None:
     train = [text.replace("\n", "") for text in train]  # it ends a phrase, so none has it
-    view = ReportView(samples=samples, texts={"train": train})
+    view = MetricView(samples=samples, texts={"train": train})
     values = metric("longest_copy").per_sample(view)
     expected = [naive_longest(text, train) for text in samples]
     assert values["characters"].tolist() == expected
@@ -112,7 +112,7 @@ def test_longest_copy_of_anything(train: list[str], samples: list[str]) -> None:
 def test_longest_copy_in_real_phrases() -> None:
     train, samples = PROSE[:150], [*PROSE[150:165], PROSE[3], PROSE[4][5:30] + "X" + PROSE[5][3:]]
     made = metric("longest_copy")
-    view = ReportView(samples=samples, texts={"train": train})
+    view = MetricView(samples=samples, texts={"train": train})
     assert made.per_sample(view)["characters"].tolist() == [
         naive_longest(t, train) for t in samples
     ]

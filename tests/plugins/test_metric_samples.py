@@ -15,8 +15,8 @@ from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
 from sacrebleu.metrics import BLEU
 from scipy.stats import wasserstein_distance
 
-from tp_core.data.baselines import CharNgram
-from tp_core.interfaces.report import ReportView
+from tp_core.evaluation.char_ngram import CharNgram
+from tp_core.interfaces.metrics import MetricView
 from tp_plugins.metrics.self_bleu import bleu_of_each
 
 PROSE = PHRASES.read_text(encoding="utf-8").split("\n")[:-1]
@@ -87,7 +87,7 @@ def test_repetition_is_one_minus_different_over_all() -> None:
     assert result["seq_rep_1"] == pytest.approx((4 / 6 + 0 + 0) / 3)
     assert result["seq_rep_2"] == pytest.approx((1 - 2 / 5 + 0) / 2)
     assert result["seq_rep_4"] == pytest.approx(1 - 2 / 3)
-    real = metric("repetition").per_sample(ReportView(samples=PROSE[:50]))
+    real = metric("repetition").per_sample(MetricView(samples=PROSE[:50]))
     for n in (1, 2, 3, 4):
         runs = [list(ngrams(text.split(), n)) for text in PROSE[:50]]
         expected = [1 - len(set(own)) / len(own) if own else np.nan for own in runs]
@@ -153,7 +153,7 @@ def test_char_ngram_is_the_baseline_of_each_sample_alone() -> None:
     train, samples = PROSE[:500], [*PROSE[500:520], "", "zq漢", "e"]
     reference = CharNgram(5).fit(train)
     expected = [float(reference.bits([text]).mean()) for text in samples]
-    view = ReportView(samples=samples, texts={"train": train})
+    view = MetricView(samples=samples, texts={"train": train})
     values = metric("char_ngram").per_sample(view)["bits_per_character"]
     assert values == pytest.approx(expected, rel=1e-12)
     result = compute("char_ngram", samples=samples, texts={"train": train})

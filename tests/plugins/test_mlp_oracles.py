@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from small_models import D, agree, model_of, scene
 from torch import Tensor, nn
 
-from tp_core.model import Decoder
+from tp_core.model.decoder import Decoder
 from tp_plugins.mlps import GatedOptions
 
 PLAIN = {"gelu": F.gelu, "relu": F.relu, "silu": F.silu, "relu2": lambda z: z.clamp(min=0) ** 2}

@@ -19,7 +19,7 @@ def moe_of(*options: str) -> Any:
     return model_of(f"mlp={{{', '.join(['name=' + repr('moe'), *options])}}}").blocks[0].mlp
 
 
-def by_token(moe: Any, x: Tensor, seq: SequenceInfo) -> Tensor:
+def token_losses(moe: Any, x: Tensor, seq: SequenceInfo) -> Tensor:
     """Every token of x [B, T, D] on its own, experts one after the other."""
     options, out = moe.options, torch.zeros_like(x)
     for row in range(x.shape[0]):
@@ -62,9 +62,9 @@ def by_token(moe: Any, x: Tensor, seq: SequenceInfo) -> Tensor:
 )
 def test_moe_sends_each_token_to_its_experts(options: list[str]) -> None:
     moe, (x, seq) = moe_of(*options), scene()
-    agree(moe(x, seq), by_token(moe, x, seq))
+    agree(moe(x, seq), token_losses(moe, x, seq))
     moe.bias[2] = 10.0  # chosen always, weighed by its score all the same
-    agree(moe(x, seq), by_token(moe, x, seq))
+    agree(moe(x, seq), token_losses(moe, x, seq))
 
 
 def fused(moe: Any, theirs: Any) -> Any:
@@ -241,7 +241,7 @@ def test_an_option_that_would_do_nothing_is_refused(options: str, words: str) ->
 @torch.no_grad()
 def test_all_experts_may_compute_where_nothing_is_balanced() -> None:
     moe, (x, seq) = moe_of("n_experts=2", "top_k=2", "loss_weight=0.0"), scene()
-    agree(moe(x, seq), by_token(moe, x, seq))
+    agree(moe(x, seq), token_losses(moe, x, seq))
 
 
 def test_experts_start_apart() -> None:

@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tp_core.assembly.builder import Builder
 from tp_core.config.plan import load_plan
 from tp_core.errors import ConfigError
-from tp_core.interfaces.build import Builder
 from tp_core.interfaces.roles import ParameterInfo
 from tp_plugins.optimizers import muon
 

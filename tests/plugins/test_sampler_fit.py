@@ -15,8 +15,8 @@ from plain_samplers import INF, Row, mirostat_mu, plain, softmax
 from scipy import stats
 from tiny_runs import make_plan
 
+from tp_core.generation.sampler_chain import SamplerChain
 from tp_core.interfaces import SamplerStep
-from tp_core.sampling import SamplerChain
 
 V, N = 30, 40_000
 # The end `8 4 5` stood there before, and 6 came after it; the last four were drawn.

@@ -16,9 +16,9 @@ from tiny_runs import make_plan
 from torch import Tensor
 from transformers.generation import logits_process as hf
 
+from tp_core.generation.sampler_chain import SamplerChain
 from tp_core.interfaces import SamplerStep
-from tp_core.plugins import Catalogue
-from tp_core.sampling import SamplerChain
+from tp_core.kernel.catalogue import Catalogue
 
 V = 40
 BOS = 1

@@ -14,9 +14,9 @@ import pytest
 import torch
 import transformers
 
+from tp_core.assembly.builder import Builder
 from tp_core.config.plan import load_plan
 from tp_core.errors import ConfigError
-from tp_core.interfaces.build import Builder
 
 DEFAULT = Path(__file__).parents[2] / "configs" / "default.toml"
 LENGTHS = [(40, 0), (40, 7), (41, 39), (3, 0), (1, 0), (1000, 100)]

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from tiny_runs import train
 
-from tp_core.artifacts import LoadedRun, open_run
 from tp_core.data.dataset import Dataset
-from tp_core.runs import RunDir
-from tp_core.training.run_data import open_run_data
+from tp_core.runs.data import open_run_data
+from tp_core.runs.directory import RunDir
+from tp_core.runs.opening import LoadedRun, open_run
 
 
 @pytest.fixture(scope="module")

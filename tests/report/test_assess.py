@@ -9,22 +9,22 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tp_core.config.resolve import Chosen
+from tp_core.config.components import ResolvedComponent
 from tp_core.errors import TpError
-from tp_core.interfaces import Headline, ReportView
-from tp_core.options import Spec
+from tp_core.evaluation.metrics import labels
+from tp_core.interfaces import Headline, MetricView
+from tp_core.kernel.options import Spec
 from tp_core.report.assess import assess, lookup, numbers
-from tp_core.training.measure import labels
 
-VIEW = ReportView(
+VIEW = MetricView(
     samples=["aa", "b", "b", "cccc", "aa", "dd", "e", "ffffff", "g", "hh"],
     stops=["end"] * 10,
     texts={"train": [f"train {i}" for i in range(40)], "val": [f"v{i}" for i in range(30)]},
 )
 
 
-def chosen(name: str, **options: Any) -> Any:
-    """As much of a `Chosen` as is looked at."""
+def resolved(name: str, **options: Any) -> Any:
+    """As much of a `ResolvedComponent` as is looked at."""
     component = SimpleNamespace(target="tests.none:None")
     return SimpleNamespace(
         name=name,
@@ -38,11 +38,11 @@ class Lengths:
     of_samples = True
     headline = (Headline("length.mean", "character", "neither"),)
 
-    def compute(self, view: ReportView) -> dict[str, Any]:
+    def compute(self, view: MetricView) -> dict[str, Any]:
         lengths = [len(text) for text in view.samples]
         return {"n": len(lengths), "length": {"mean": float(np.mean(lengths))}}
 
-    def per_sample(self, view: ReportView) -> dict[str, NDArray[np.float64]]:
+    def per_sample(self, view: MetricView) -> dict[str, NDArray[np.float64]]:
         return {"length.mean": np.array([float(len(text)) for text in view.samples])}
 
 
@@ -51,9 +51,9 @@ class Unique:
     headline = (Headline("rate", "share", "higher"),)
 
     def __init__(self) -> None:
-        self.seen: list[ReportView] = []
+        self.seen: list[MetricView] = []
 
-    def compute(self, view: ReportView) -> dict[str, Any]:
+    def compute(self, view: MetricView) -> dict[str, Any]:
         self.seen.append(view)
         return {"n": len(view.samples), "rate": len(set(view.samples)) / max(len(view.samples), 1)}
 
@@ -61,12 +61,12 @@ class Unique:
 class OfModel:
     headline = (Headline("steps", "step", "neither"),)
 
-    def compute(self, view: ReportView) -> dict[str, Any]:
+    def compute(self, view: MetricView) -> dict[str, Any]:
         return {"steps": len(view.evaluations)}
 
 
 def test_samples_stand_beside_as_many_real_phrases() -> None:
-    [found] = assess([(chosen("lengths"), Lengths())], VIEW, seed=0)
+    [found] = assess([(resolved("lengths"), Lengths())], VIEW, seed=0)
     assert list(found.readings) == ["samples", "held_out", "training"]
     assert [one.n for one in found.readings.values()] == [10, 10, 10]
     means = {name: lookup(one.result, "length.mean") for name, one in found.readings.items()}
@@ -77,7 +77,7 @@ def test_samples_stand_beside_as_many_real_phrases() -> None:
 
 def test_means_are_bootstrapped_and_the_rest_subsampled() -> None:
     lengths, unique = assess(
-        [(chosen("lengths"), Lengths()), (chosen("unique"), Unique())], VIEW, seed=0
+        [(resolved("lengths"), Lengths()), (resolved("unique"), Unique())], VIEW, seed=0
     )
     interval = lengths.readings["samples"].intervals["length.mean"]
     assert interval.method == "bootstrap"
@@ -93,31 +93,31 @@ def test_a_metric_of_means_alone_is_not_computed_again() -> None:
     calls = []
 
     class Counted(Lengths):
-        def compute(self, view: ReportView) -> dict[str, Any]:
+        def compute(self, view: MetricView) -> dict[str, Any]:
             calls.append(len(view.samples))
             return super().compute(view)
 
-    assess([(chosen("lengths"), Counted())], VIEW, seed=0)
+    assess([(resolved("lengths"), Counted())], VIEW, seed=0)
     assert calls == [10, 10, 10]
 
 
 def test_subsets_keep_texts_and_stops() -> None:
     metric = Unique()
-    assess([(chosen("unique"), metric)], VIEW, seed=0)
+    assess([(resolved("unique"), metric)], VIEW, seed=0)
     assert {len(view.samples) for view in metric.seen} == {5, 10}
     assert all(len(view.stops) == len(view.samples) for view in metric.seen)
     assert all(view.texts is VIEW.texts for view in metric.seen)
 
 
 def test_what_is_of_the_model_is_asked_once() -> None:
-    [found] = assess([(chosen("of_model"), OfModel())], VIEW, seed=0)
+    [found] = assess([(resolved("of_model"), OfModel())], VIEW, seed=0)
     assert list(found.readings) == ["model"]
     assert found.readings["model"].result == {"steps": 0}
 
 
 def test_the_same_seed_the_same_intervals() -> None:
     def once(seed: int) -> Any:
-        [found] = assess([(chosen("lengths"), Lengths())], VIEW, seed)
+        [found] = assess([(resolved("lengths"), Lengths())], VIEW, seed)
         return [one.intervals for one in found.readings.values()]
 
     assert once(1) == once(1) != once(2)
@@ -125,16 +125,16 @@ def test_the_same_seed_the_same_intervals() -> None:
 
 def test_values_that_do_not_fit_are_refused() -> None:
     class Short(Lengths):
-        def per_sample(self, view: ReportView) -> dict[str, NDArray[np.float64]]:
+        def per_sample(self, view: MetricView) -> dict[str, NDArray[np.float64]]:
             return {"length.mean": np.zeros(3)}
 
     with pytest.raises(TpError, match=r"metric 'lengths': per_sample .* shape \(3,\)"):
-        assess([(chosen("lengths"), Short())], VIEW, seed=0)
+        assess([(resolved("lengths"), Short())], VIEW, seed=0)
 
 
 def test_labels() -> None:
     def of(*some: tuple[str, dict[str, Any]]) -> list[str]:
-        found: list[Chosen] = [chosen(name, **options) for name, options in some]
+        found: list[ResolvedComponent] = [resolved(name, **options) for name, options in some]
         return labels(found)
 
     assert of(("a", {"n": 1}), ("b", {})) == ["a", "b"]
@@ -147,9 +147,9 @@ def test_labels() -> None:
 
 
 def test_two_of_one_name_both_have_results() -> None:
-    pair = [(chosen("unique", n=1), Unique()), (chosen("unique", n=2), Unique())]
+    pair = [(resolved("unique", n=1), Unique()), (resolved("unique", n=2), Unique())]
     assert [one.label for one in assess(pair, VIEW, 0)] == ["unique,n=1", "unique,n=2"]
-    same = [(chosen("unique", n=1), Unique()), (chosen("unique", n=1), Unique())]
+    same = [(resolved("unique", n=1), Unique()), (resolved("unique", n=1), Unique())]
     assert [one.label for one in assess(same, VIEW, 0)] == ["unique"]
 
 

@@ -61,7 +61,7 @@ def test_too_few_get_none(n: int) -> None:
 def test_of_a_mean_subsets_give_the_standard_error(n: int) -> None:
     """The scale √(m / (n − m)) makes of subsets' spread exactly what independent samples have."""
     values = rng(3).normal(10, 1, n)
-    reach = []
+    half_width = []
     for seed in range(30):
         found = of_subsets(
             {"mean": float(values.mean())},
@@ -69,10 +69,10 @@ def test_of_a_mean_subsets_give_the_standard_error(n: int) -> None:
             n,
             rng(seed),
         )["mean"]
-        reach.append((found.high - found.low) / 2)
+        half_width.append((found.high - found.low) / 2)
         assert (found.high + found.low) / 2 == pytest.approx(values.mean())
     wanted = 1.96 * values.std(ddof=1) / math.sqrt(n)
-    assert np.mean(reach) == pytest.approx(wanted, rel=0.05)
+    assert np.mean(half_width) == pytest.approx(wanted, rel=0.05)
 
 
 def test_subsets_are_drawn_without_replacement() -> None:

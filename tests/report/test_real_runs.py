@@ -14,7 +14,7 @@ SEED = 41
 
 
 @pytest.fixture(scope="module")
-def bench() -> ModuleType:
+def setup() -> ModuleType:
     path = Path(__file__).parents[2] / "benchmarks" / "verdicts.py"
     spec = importlib.util.spec_from_file_location("verdicts", path)
     assert spec is not None
@@ -25,32 +25,32 @@ def bench() -> ModuleType:
     return module
 
 
-def verdicts(bench: ModuleType, case: Any, folder: Path) -> dict[str, str]:
-    run = bench.train(case, folder / "run", SEED)
-    return {name: bench.verdict(run, name)["verdict"]["label"] for name in case.expected}
+def verdicts(setup: ModuleType, case: Any, folder: Path) -> dict[str, str]:
+    run = setup.train(case, folder / "run", SEED)
+    return {name: setup.verdict(run, name)["verdict"]["label"] for name in case.expected}
 
 
-def test_untrained_and_by_heart(bench: ModuleType, tmp_path: Path) -> None:
+def test_untrained_and_by_heart(setup: ModuleType, tmp_path: Path) -> None:
     """Sixty lines, two steps and hundreds of steps."""
     small = {"d_model": 32, "n_layers": 1, "n_heads": 2}
     cases = {
-        "untrained": bench.Case(
-            *("few", bench.phrases(60), {"last": ""}, 2, small, {"learning_rate": 1e-4})
+        "untrained": setup.Case(
+            *("few", setup.phrases(60), {"last": ""}, 2, small, {"learning_rate": 1e-4})
         ),
-        "many": bench.Case(
-            *("many", bench.phrases(60), {"best_val": "", "last": ""}, 200, small),
+        "many": setup.Case(
+            *("many", setup.phrases(60), {"best_val": "", "last": ""}, 200, small),
             {"learning_rate": 2e-2},
         ),
     }
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
-    assert verdicts(bench, cases["untrained"], tmp_path / "a") == {"last": "untrained"}
-    found = verdicts(bench, cases["many"], tmp_path / "b")
+    assert verdicts(setup, cases["untrained"], tmp_path / "a") == {"last": "untrained"}
+    found = verdicts(setup, cases["many"], tmp_path / "b")
     assert found == {"best_val": "overfits", "last": "memorises"}
 
 
 @pytest.mark.heavy
 @pytest.mark.parametrize("name", ["stopped early", "all phrases", "closed grammar", "many epochs"])
-def test_made_to_come_out_one_way(name: str, bench: ModuleType, tmp_path: Path) -> None:
-    case = next(one for one in bench.CASES if one.name == name)
-    assert verdicts(bench, case, tmp_path) == case.expected
+def test_made_to_come_out_one_way(name: str, setup: ModuleType, tmp_path: Path) -> None:
+    case = next(one for one in setup.CASES if one.name == name)
+    assert verdicts(setup, case, tmp_path) == case.expected

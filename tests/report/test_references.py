@@ -6,10 +6,10 @@ from collections import Counter
 
 import numpy as np
 
-from tp_core.interfaces import ReportView
+from tp_core.interfaces import MetricView
 from tp_core.report.references import drawn, marks, references, remarks
 
-VIEW = ReportView(
+VIEW = MetricView(
     samples=["a", "b", "zz", "a"],
     stops=["end", "length", "context", "end"],
     texts={"train": ["a", "t1", "t2", "t3", "t4", "t1"], "val": ["b", "v1"]},
@@ -28,7 +28,7 @@ def test_as_many_phrases_each_ended_by_itself() -> None:
 
 def test_they_are_the_seeds() -> None:
     texts = [str(i) for i in range(500)]
-    view = ReportView(samples=["x"] * 20, stops=["end"] * 20, texts={"train": texts})
+    view = MetricView(samples=["x"] * 20, stops=["end"] * 20, texts={"train": texts})
     one, same, other = (references(view, seed)["training"].samples for seed in (1, 1, 2))
     assert one == same != other
 
@@ -47,7 +47,7 @@ def test_drawn_without_replacement() -> None:
 def test_marks() -> None:
     assert marks(VIEW.samples, VIEW) == ["train", "val", "new", "train"]
     assert marks(["a "], VIEW) == ["new"]
-    assert marks(["a"], ReportView()) == ["new"]
+    assert marks(["a"], MetricView()) == ["new"]
 
 
 def test_too_few_phrases_are_said() -> None:

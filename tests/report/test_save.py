@@ -12,7 +12,7 @@ import pytest
 
 from tp_core.errors import RunFailed
 from tp_core.report.save import save
-from tp_core.runs import RunDir
+from tp_core.runs.directory import RunDir
 
 REPORT: dict[str, Any] = {
     "schema_version": 1,

@@ -12,9 +12,9 @@ import torch
 from tiny_runs import lines, make_plan, weights, write_config
 
 from tp_core.cli import main
-from tp_core.model import Decoder
-from tp_core.runs import RunDir
-from tp_core.training.bench import make_bench
+from tp_core.model.decoder import Decoder
+from tp_core.runs.directory import RunDir
+from tp_core.training.setup import make_setup
 
 FAULTY = Path(__file__).parent / "distributions" / "tp-faulty"
 
@@ -199,7 +199,7 @@ def test_everything_is_shown_on_demand(
 
 def test_watching_leaves_no_trace(tmp_path: Path) -> None:
     """Components are checked before training; in it, each call goes straight to them."""
-    model = make_bench(make_plan(tmp_path)).model
+    model = make_setup(make_plan(tmp_path)).model
     assert len(model.built) > 8
     for made, _ in model.built:
         assert not {"forward", "rotate", "init_state"} & vars(made).keys()

@@ -15,13 +15,14 @@ from tiny_runs import lines, make_plan, phrases, split, train, write_config
 
 from tp_core.cli import main
 from tp_core.config.plan import load_plan
-from tp_core.data.baselines import CharNgram
-from tp_core.data.layouts import Steps, training_steps
-from tp_core.generation import generate
+from tp_core.data.from_plan import open_dataset
+from tp_core.data.layouts import DataLoader, make_data_loader
+from tp_core.evaluation.char_ngram import CharNgram
+from tp_core.generation.generate import generate
 from tp_core.interfaces import SequenceInfo
-from tp_core.model import Decoder
-from tp_core.training.bench import Bench, make_bench, open_dataset
-from tp_core.training.tensors import on_device
+from tp_core.model.batch import on_device
+from tp_core.model.decoder import Decoder
+from tp_core.training.setup import TrainingSetup, make_setup
 
 CPU = torch.device("cpu")
 # Encoding and attention: every site, masks by position and by document, states that run on.
@@ -49,11 +50,11 @@ def moved(plan: Any, vocab_size: int) -> Decoder:
     return model
 
 
-def epoch_loss(model: Decoder, steps: Steps, n_slices: int = 1) -> tuple[float, int]:
+def epoch_loss(model: Decoder, steps: DataLoader, n_slices: int = 1) -> tuple[float, int]:
     """The summed loss of an epoch and the number of its targets; gradients are added up."""
     total, count = 0.0, 0
     for step in range(steps.steps_per_epoch):
-        for rows in steps.slices(step, n_slices):
+        for rows in steps.micro_batches(step, n_slices):
             tokens, targets, seq = on_device(rows, CPU)
             loss = model.loss(tokens, targets, seq)
             torch.autograd.backward(loss)
@@ -77,8 +78,8 @@ def test_packed_lines_have_the_loss_they_have_alone(
     dataset = open_dataset(plan)
     model = moved(plan, dataset.tokenizer.vocab_size)
     settings: dict[str, Any] = {"seed": 1, "max_seq_len": plan.config.model.max_seq_len}
-    alone = training_steps("lines", dataset.train, batch_size=16, **settings)
-    packed = training_steps("packed", dataset.train, batch_size=5, **settings)
+    alone = make_data_loader("lines", dataset.train, batch_size=16, **settings)
+    packed = make_data_loader("packed", dataset.train, batch_size=5, **settings)
     assert packed.steps_per_epoch > 2
     loss, count = epoch_loss(model, alone)
     gradient = gradients(model)
@@ -94,8 +95,8 @@ def test_a_document_that_saw_another_would_show(tmp_path: Path) -> None:
     plan = make_plan(tmp_path)
     dataset = open_dataset(plan)
     model = moved(plan, dataset.tokenizer.vocab_size)
-    packed = training_steps("packed", dataset.train, batch_size=5, seed=1, max_seq_len=48)
-    (rows,) = packed.slices(0, 1)
+    packed = make_data_loader("packed", dataset.train, batch_size=5, seed=1, max_seq_len=48)
+    (rows,) = packed.micro_batches(0, 1)
     tokens, targets, seq = on_device(rows, CPU)
     mixed = SequenceInfo.of_positions(seq.positions)
     with torch.no_grad():
@@ -125,7 +126,9 @@ def test_lines_that_are_pieces_have_the_same_loss(tmp_path: Path) -> None:
     model = moved(one, dataset.tokenizer.vocab_size)
 
     def losses(plan: Any, name: str, data: Any) -> tuple[float, int]:
-        return epoch_loss(model, training_steps(name, data, batch_size=7, seed=1, max_seq_len=size))
+        return epoch_loss(
+            model, make_data_loader(name, data, batch_size=7, seed=1, max_seq_len=size)
+        )
 
     # Split differently, the two files hold the same pieces: all of them, one part after another.
     found = [losses(one, "text", part) for part in (dataset.train, dataset.val)]
@@ -137,8 +140,8 @@ def test_lines_that_are_pieces_have_the_same_loss(tmp_path: Path) -> None:
     assert set(by_text) == set(pieces[: len(by_text)])
 
 
-def benches(folder: Path, *layouts: str) -> list[Bench]:
-    return [make_bench(make_plan(folder, {"data.layout": layout})) for layout in layouts]
+def benches(folder: Path, *layouts: str) -> list[TrainingSetup]:
+    return [make_setup(make_plan(folder, {"data.layout": layout})) for layout in layouts]
 
 
 def test_packed_is_evaluated_line_by_line(tmp_path: Path) -> None:
@@ -157,13 +160,13 @@ def test_packed_is_evaluated_line_by_line(tmp_path: Path) -> None:
 
 
 def test_a_text_is_evaluated_over_its_bytes(tmp_path: Path) -> None:
-    (bench,) = benches(tmp_path, "text")
+    (setup,) = benches(tmp_path, "text")
     text = "\n".join(phrases()) + "\n"
-    parts = [bench.dataset.train, bench.dataset.val, bench.dataset.test]
+    parts = [setup.dataset.train, setup.dataset.val, setup.dataset.test]
     assert b"".join(part.utf8.tobytes() for part in parts) == text.encode()
     run = train(tmp_path / "run", "r", changes={"data.layout": "text", "train.batch_size": 4})
     (first, *_) = split(run, "val")
-    val = bench.dataset.val
+    val = setup.dataset.val
     # No start is worth a bit: n tokens at about ln(vocabulary) nats each, over the bytes alone.
     assert first["bits_per_byte"] == pytest.approx(
         first["loss"] * len(val.tokens) / (math.log(2) * len(val.utf8)), rel=1e-6
@@ -183,18 +186,18 @@ def test_the_baselines_of_a_text(tmp_path: Path) -> None:
 def test_a_text_does_not_end(tmp_path: Path) -> None:
     """Its model never saw an end token, and none is drawn, however likely it is."""
     for layout, ends in (("text", 0), ("lines", 20)):
-        (bench,) = benches(tmp_path / layout, layout)
-        tokenizer = bench.dataset.tokenizer
+        (setup,) = benches(tmp_path / layout, layout)
+        tokenizer = setup.dataset.tokenizer
         with torch.no_grad():
-            for parameter in bench.model.norm.parameters():
+            for parameter in setup.model.norm.parameters():
                 parameter.fill_(1.0)
             # Every hidden state points to the end token, all the same with tied embeddings.
-            bench.model.embedding.weight[tokenizer.eos_id] = 0.0
-            bench.model.head = torch.nn.Linear(16, tokenizer.vocab_size)
-            bench.model.head.weight.zero_()
-            bench.model.head.bias.zero_()
-            bench.model.head.bias[tokenizer.eos_id] = 50.0
-        done = generate(bench.model, bench.chain, tokenizer, [[]] * 20, max_new_tokens=5, seed=1)
+            setup.model.embedding.weight[tokenizer.eos_id] = 0.0
+            setup.model.head = torch.nn.Linear(16, tokenizer.vocab_size)
+            setup.model.head.weight.zero_()
+            setup.model.head.bias.zero_()
+            setup.model.head.bias[tokenizer.eos_id] = 50.0
+        done = generate(setup.model, setup.chain, tokenizer, [[]] * 20, max_new_tokens=5, seed=1)
         assert sum(c.stopped == "end" for c in done) == ends
         assert all(len(c.tokens) == 5 for c in done) == (layout == "text")
 
@@ -218,10 +221,10 @@ def test_dry_run(
     assert steps in told
     plan = load_plan(config)
     dataset = open_dataset(plan)
-    rows = training_steps(layout, dataset.train, batch_size=16, seed=1, max_seq_len=48)
+    rows = make_data_loader(layout, dataset.train, batch_size=16, seed=1, max_seq_len=48)
     means = []
     for step in range(min(20, rows.steps_per_epoch)):
-        means.append(sum(part.n_targets for part in rows.slices(step, 2)))
+        means.append(sum(part.n_targets for part in rows.micro_batches(step, 2)))
     assert f"tokens per step  {np.mean(means):,.0f} (" in told
 
 
@@ -238,9 +241,9 @@ def test_training_learns_and_counts(tmp_path: Path, layout: str) -> None:
     first, last = split(run, "val")
     assert last["loss"] < first["loss"] - 0.3
     dataset = open_dataset(make_plan(tmp_path, changes))
-    steps = training_steps(layout, dataset.train, batch_size=4, seed=1, max_seq_len=48)
+    steps = make_data_loader(layout, dataset.train, batch_size=4, seed=1, max_seq_len=48)
     learned = [line["tokens"] for line in lines(run.metrics_path) if line["split"] == "batch"]
-    parts = [steps.slices(step, 1)[0] for step in range(25)]
+    parts = [steps.micro_batches(step, 1)[0] for step in range(25)]
     assert learned == np.cumsum([part.n_targets for part in parts]).tolist()
     assert last["epoch"] == round(25 / steps.steps_per_epoch, 4)
 

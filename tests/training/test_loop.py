@@ -23,16 +23,16 @@ from tiny_runs import (
     write_config,
 )
 
-from tp_core.artifacts import open_run
 from tp_core.cli import main
 from tp_core.data.lines import split_lines
+from tp_core.data.tokenizer import Tokenizer
 from tp_core.errors import Diverged
 from tp_core.interfaces import SequenceInfo
-from tp_core.model import Decoder
-from tp_core.runs import RunDir
-from tp_core.tokenizer import Tokenizer
-from tp_core.training.bench import Bench, make_bench
+from tp_core.model.decoder import Decoder
+from tp_core.runs.directory import RunDir
+from tp_core.runs.opening import open_run
 from tp_core.training.session import Session, start
+from tp_core.training.setup import TrainingSetup, make_setup
 from tp_core.training.trainer import Trainer
 
 DROPOUT: dict[str, Any] = {
@@ -42,18 +42,18 @@ DROPOUT: dict[str, Any] = {
 
 
 @pytest.fixture(scope="module")
-def plain(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
+def baseline(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
     """Two epochs, no dropout."""
     changes = {"train.max_steps": 12, "train.eval_interval": 5}
     return train(tmp_path_factory.mktemp("plain"), "r", changes=changes)
 
 
 def trainer(folder: Path, changes: dict[str, Any] | None = None) -> tuple[Session, Trainer]:
-    bench = make_bench(make_plan(folder, changes))
+    setup = make_setup(make_plan(folder, changes))
     run = RunDir(folder / "run")
     for directory in (run.checkpoints_dir, run.tokenizer_path.parent):
         directory.mkdir(parents=True)
-    session = start(bench, run)
+    session = start(setup, run)
     return session, Trainer(session)
 
 
@@ -90,21 +90,23 @@ def test_dropout_is_on_in_training_and_nowhere_else(tmp_path: Path) -> None:
     assert losses(a)[0] != losses(b)[0]
 
 
-def test_slices_change_nothing(tmp_path: Path, plain: RunDir) -> None:
+def test_slices_change_nothing(tmp_path: Path, baseline: RunDir) -> None:
     """Five of unequal size."""
     changes = {"train.max_steps": 12, "train.eval_interval": 5, "train.grad_accumulation": 5}
     run = train(tmp_path, "r", changes=changes)
-    assert losses(run) == pytest.approx(losses(plain), rel=1e-5)
-    expected = [line["grad_norm"] for line in split(plain, "batch")]
+    assert losses(run) == pytest.approx(losses(baseline), rel=1e-5)
+    expected = [line["grad_norm"] for line in split(baseline, "batch")]
     assert [line["grad_norm"] for line in split(run, "batch")] == pytest.approx(expected, rel=1e-3)
-    assert split(run, "val")[-1]["loss"] == pytest.approx(split(plain, "val")[-1]["loss"], rel=1e-5)
+    assert split(run, "val")[-1]["loss"] == pytest.approx(
+        split(baseline, "val")[-1]["loss"], rel=1e-5
+    )
 
 
-def test_more_slices_than_lines(tmp_path: Path, plain: RunDir) -> None:
+def test_more_slices_than_lines(tmp_path: Path, baseline: RunDir) -> None:
     """The first step is the short one of its epoch."""
     session, one = trainer(tmp_path, {"train.grad_accumulation": 16})
-    assert len(session.bench.batches.lines_for(0)) == 14
-    result, first = one.step(), split(plain, "batch")[0]
+    assert len(session.setup.batches.lines_for(0)) == 14
+    result, first = one.step(), split(baseline, "batch")[0]
     assert result.loss == pytest.approx(first["loss"], rel=1e-5)
     assert result.grad_norm == pytest.approx(first["grad_norm"], rel=1e-4)
     session.close()
@@ -124,8 +126,8 @@ def nll_of_line(model: Decoder, tokenizer: Tokenizer, text: str) -> float:
 
 
 @torch.no_grad()
-def test_losses_are_what_the_definition_says(plain: RunDir) -> None:
-    loaded = open_run(plain, "last")
+def test_losses_are_what_the_definition_says(baseline: RunDir) -> None:
+    loaded = open_run(baseline, "last")
     texts = phrases()
     data = loaded.plan.config.data
     parts = split_lines(
@@ -139,42 +141,42 @@ def test_losses_are_what_the_definition_says(plain: RunDir) -> None:
     nll = sum(nll_of_line(loaded.model, loaded.tokenizer, text) for text in held_out)
     n_tokens = sum(len(loaded.tokenizer.encode(text)) + 1 for text in held_out)
     n_bytes = sum(len(text.encode()) + 1 for text in held_out)
-    last = split(plain, "val")[-1]
+    last = split(baseline, "val")[-1]
     assert last["step"] == 12
     assert last["loss"] == pytest.approx(nll / n_tokens, rel=1e-5)
     assert last["bits_per_byte"] == pytest.approx(nll / math.log(2) / n_bytes, rel=1e-5)
-    reported = json.loads(plain.summary_path.read_text())["metrics"]["likelihood"]["val"]
+    reported = json.loads(baseline.summary_path.read_text())["metrics"]["likelihood"]["val"]
     assert reported["loss"] == last["loss"]
     assert reported["perplexity"] == pytest.approx(math.exp(nll / n_tokens), rel=1e-5)
 
 
 @torch.no_grad()
-def test_the_loss_of_a_step_is_that_of_its_lines(tmp_path: Path, plain: RunDir) -> None:
+def test_the_loss_of_a_step_is_that_of_its_lines(tmp_path: Path, baseline: RunDir) -> None:
     """Before any update: the model as it starts, on the lines of the first batch."""
-    bench = make_bench(make_plan(tmp_path))
-    data, indices = bench.dataset.train, bench.batches.lines_for(0)
+    setup = make_setup(make_plan(tmp_path))
+    data, indices = setup.dataset.train, setup.batches.lines_for(0)
     texts = [data.text(int(index)) for index in indices]
     assert len(set(texts)) == len(texts) > 10
-    bench.model.eval()
-    nll = sum(nll_of_line(bench.model, bench.dataset.tokenizer, text) for text in texts)
-    n_tokens = sum(len(bench.dataset.tokenizer.encode(text)) + 1 for text in texts)
-    first = split(plain, "batch")[0]
+    setup.model.eval()
+    nll = sum(nll_of_line(setup.model, setup.dataset.tokenizer, text) for text in texts)
+    n_tokens = sum(len(setup.dataset.tokenizer.encode(text)) + 1 for text in texts)
+    first = split(baseline, "batch")[0]
     assert first["loss"] == pytest.approx(nll / n_tokens, rel=1e-5)
     n_bytes = sum(len(text.encode()) + 1 for text in texts)
     assert first["bits_per_byte"] == pytest.approx(nll / math.log(2) / n_bytes, rel=1e-5)
     assert first["tokens"] == n_tokens
 
 
-def test_it_learns(plain: RunDir) -> None:
-    values = [line["loss"] for line in split(plain, "val")]
+def test_it_learns(baseline: RunDir) -> None:
+    values = [line["loss"] for line in split(baseline, "val")]
     assert values[-1] < values[0] - 0.3
-    best = min(split(plain, "val"), key=lambda line: line["loss"])
-    summary = json.loads(plain.summary_path.read_text())
+    best = min(split(baseline, "val"), key=lambda line: line["loss"])
+    summary = json.loads(baseline.summary_path.read_text())
     assert summary["status"] == "finished"
     assert summary["best_val"] == {k: best[k] for k in ("step", "loss", "bits_per_byte")}
     assert summary["first_val"]["step"] == 0
     assert summary["last_val"]["step"] == 12
-    assert summary["tokens"] == split(plain, "batch")[-1]["tokens"]
+    assert summary["tokens"] == split(baseline, "batch")[-1]["tokens"]
 
 
 def test_best_val_is_kept_when_the_model_gets_worse(tmp_path: Path) -> None:
@@ -228,25 +230,25 @@ def test_one_step_is_adamw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         "train.grad_clip": 0.25,
     }
     session, one = trainer(tmp_path, changes)
-    bench = session.bench
-    before = {name: p.detach().clone() for name, p in bench.model.named_parameters()}
+    setup = session.setup
+    before = {name: p.detach().clone() for name, p in setup.model.named_parameters()}
     gradients: dict[str, torch.Tensor] = {}
-    step = bench.optimizer.step
+    step = setup.optimizer.step
 
     def recording(*args: Any) -> Any:
-        for name, p in bench.model.named_parameters():
+        for name, p in setup.model.named_parameters():
             assert p.grad is not None
             gradients[name] = p.grad.clone()
         return step(*args)
 
-    monkeypatch.setattr(bench.optimizer, "step", recording)
+    monkeypatch.setattr(setup.optimizer, "step", recording)
     result = one.step()
     norm = math.sqrt(sum(float(g.double().square().sum()) for g in gradients.values()))
     assert norm == pytest.approx(0.25, rel=1e-4)
     assert result.grad_norm > 0.25
     rate = 0.01 / 2
     decayed = set()
-    for name, p in bench.model.named_parameters():
+    for name, p in setup.model.named_parameters():
         g = gradients[name]
         adam = before[name] - rate * g / (g.abs() + 1e-8)
         with_decay = adam - rate * 0.5 * before[name]
@@ -255,17 +257,17 @@ def test_one_step_is_adamw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         assert torch.allclose(p, with_decay if name in decayed else adam, rtol=0, atol=1e-6), name
     session.close()
     # A bias of zero decays to the same value either way, so those are told by the groups.
-    matrices = {name for name, p in bench.model.named_parameters() if p.ndim == 2}
+    matrices = {name for name, p in setup.model.named_parameters() if p.ndim == 2}
     assert {name for name in decayed if before[name].any()} == matrices
-    assert groups(bench) == {0.5: matrices, 0.0: set(before) - matrices}
+    assert groups(setup) == {0.5: matrices, 0.0: set(before) - matrices}
     assert any(name.endswith("bias") for name in before)
 
 
-def groups(bench: Bench) -> dict[float, set[str]]:
+def groups(setup: TrainingSetup) -> dict[float, set[str]]:
     """Which parameters the optimizer decays by how much."""
-    names = {id(p): name for name, p in bench.model.named_parameters()}
+    names = {id(p): name for name, p in setup.model.named_parameters()}
     found: dict[float, set[str]] = {}
-    for group in bench.optimizer.param_groups:
+    for group in setup.optimizer.param_groups:
         found.setdefault(group["weight_decay"], set()).update(names[id(p)] for p in group["params"])
     return found
 
@@ -273,24 +275,24 @@ def groups(bench: Bench) -> dict[float, set[str]]:
 def test_grad_clip_0_is_no_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     session, one = trainer(tmp_path, {"train.grad_clip": 0})
     seen: list[float] = []
-    step = session.bench.optimizer.step
+    step = session.setup.optimizer.step
 
     def recording(*args: Any) -> Any:
-        gradients = [p.grad for p in session.bench.model.parameters() if p.grad is not None]
+        gradients = [p.grad for p in session.setup.model.parameters() if p.grad is not None]
         seen.append(math.sqrt(sum(float(g.double().square().sum()) for g in gradients)))
         return step(*args)
 
-    monkeypatch.setattr(session.bench.optimizer, "step", recording)
+    monkeypatch.setattr(session.setup.optimizer, "step", recording)
     result = one.step()
     assert seen == pytest.approx([result.grad_norm], rel=1e-4)
     session.close()
 
 
-def test_bf16(tmp_path: Path, plain: RunDir) -> None:
+def test_bf16(tmp_path: Path, baseline: RunDir) -> None:
     changes = {"train.max_steps": 12, "train.eval_interval": 5, "train.precision": "bf16"}
     run = train(tmp_path, "r", changes=changes)
-    assert losses(run) == pytest.approx(losses(plain), rel=0.02)
-    assert losses(run) != losses(plain)
+    assert losses(run) == pytest.approx(losses(baseline), rel=0.02)
+    assert losses(run) != losses(baseline)
     assert {tensor.dtype for tensor in weights(run.last_path).values()} == {torch.float32}
 
 
@@ -348,7 +350,7 @@ def test_a_step_that_is_not_finite_changes_nothing(
 ) -> None:
     session, one = trainer(tmp_path)
     one.step()
-    model, optimizer = session.bench.model, session.bench.optimizer
+    model, optimizer = session.setup.model, session.setup.optimizer
     before = {k: v.clone() for k, v in model.state_dict().items()}
     kept = [{k: v.clone() for k, v in s.items()} for s in optimizer.state.values()]
     state = dataclasses.replace(session.state)
@@ -365,12 +367,12 @@ def test_a_step_that_is_not_finite_changes_nothing(
 
 def test_evaluation_leaves_the_models_mode_and_gradients_alone(tmp_path: Path) -> None:
     session, one = trainer(tmp_path, DROPOUT)
-    session.bench.model.train()
+    session.setup.model.train()
     one.step()
     scores = one.scores()
     one.sample(2)
-    assert session.bench.model.training
-    assert all(p.grad is None for p in session.bench.model.parameters())
+    assert session.setup.model.training
+    assert all(p.grad is None for p in session.setup.model.parameters())
     assert scores["val"].nll.dtype == np.float64
     again = one.scores()
     assert np.array_equal(scores["val"].nll, again["val"].nll)
@@ -378,11 +380,11 @@ def test_evaluation_leaves_the_models_mode_and_gradients_alone(tmp_path: Path) -
 
 
 @pytest.mark.heavy
-def test_compiled_training_is_the_same_but_for_rounding(tmp_path: Path, plain: RunDir) -> None:
+def test_compiled_training_is_the_same_but_for_rounding(tmp_path: Path, baseline: RunDir) -> None:
     torch._dynamo.reset()
     torch._dynamo.utils.counters.clear()
     changes = {"train.max_steps": 12, "train.eval_interval": 5, "train.compile": True}
     run = train(tmp_path, "r", changes=changes)
-    assert losses(run) == pytest.approx(losses(plain), rel=1e-4)
+    assert losses(run) == pytest.approx(losses(baseline), rel=1e-4)
     # 12 batches of several widths, a short one among them, share the code of one or two.
     assert 1 <= torch._dynamo.utils.counters["stats"]["unique_graphs"] <= 2

@@ -27,8 +27,8 @@ from tiny_runs import (
 )
 
 from tp_core.cli import main
-from tp_core.interfaces import SplitScores
-from tp_core.runs import RunDir
+from tp_core.interfaces import SplitLosses
+from tp_core.runs.directory import RunDir
 from tp_core.training import trainer
 from tp_core.training.session import Session
 
@@ -283,7 +283,7 @@ def test_interrupted_in_the_first_evaluation(
     config = write_config(tmp_path, CHANGES)
     score = trainer.score
 
-    def score_and_stop(*args: Any) -> SplitScores:
+    def score_and_stop(*args: Any) -> SplitLosses:
         monkeypatch.setattr(trainer, "score", score)
         signal.raise_signal(signal.SIGINT)
         return score(*args)

@@ -95,7 +95,7 @@ def _report(fault: BaseException) -> int:
         _say(f"Error: {fault}")
         return fault.exit_code
     if _reads_metadata(fault):
-        from tp_core.discovery import damaged
+        from tp_core.kernel.discovery import damaged
 
         for place, reason in damaged():
             _say(

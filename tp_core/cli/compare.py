@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tp_core.cli.drift_warnings import strict_plugins_option
 from tp_core.cli.sampling import encode_prompt
-from tp_core.cli.strict import strict_plugins_option
 from tp_core.cli.terminal import emit, emit_json, emit_table, note
 
 if TYPE_CHECKING:
-    from tp_core.artifacts import Checkpoint
     from tp_core.compare.render import Comparison
+    from tp_core.runs.opening import Checkpoint
 
 
 @click.command()
@@ -60,7 +60,7 @@ def command(
     if as_json and as_markdown:
         raise click.UsageError("give --json or --md, not both")
     from tp_core.errors import TpError
-    from tp_core.runs import find_run
+    from tp_core.runs.directory import find_run
 
     wanted = [part.strip() for part in ids.split(",") if part.strip()]
     runs = list({run.id: run for run in (find_run(runs_dir, part) for part in wanted)}.values())
@@ -68,10 +68,10 @@ def command(
         same = f"{', '.join(wanted)} is one run: " if len(wanted) > 1 else ""
         raise TpError(f"{same}--run-ids needs two runs or more, with commas between: A,B")
     from tp_core.compare.differences import config_differences, provenance_differences
-    from tp_core.compare.likelihood import group, judge
+    from tp_core.compare.evaluated_run import Sampling, evaluate_run
+    from tp_core.compare.likelihood import compare_groups, group
     from tp_core.compare.render import Comparison, as_data
     from tp_core.compare.render import as_markdown as to_markdown
-    from tp_core.compare.sides import Sampling, look_at
 
     sampling = Sampling(
         prompt=prompt or "",
@@ -80,26 +80,26 @@ def command(
         seed=seed,
         encode=encode_prompt,
     )
-    sides = []
+    evaluated = []
     for run in runs:
         try:
-            sides.append(look_at(run, checkpoint, sampling, strict_plugins=strict_plugins))
+            evaluated.append(evaluate_run(run, checkpoint, sampling, strict_plugins=strict_plugins))
         except TpError as error:
             if run.id in str(error):
                 raise
             raise type(error)(f"run '{run.id}': {error}") from error
-    for sentence in (sentence for side in sides for sentence in side.drift):
+    for sentence in (sentence for run in evaluated for sentence in run.plugin_drift):
         note(f"Warning: {sentence}")
-    groups = group(sides)
+    groups = group(evaluated)
     comparison = Comparison(
         checkpoint=checkpoint,
         prompt=prompt or "",
         sampling_seed=seed,
-        sides=tuple(sides),
+        runs=tuple(evaluated),
         groups=tuple(groups),
-        config=tuple(config_differences([side.config for side in sides])),
-        provenance=tuple(provenance_differences([side.provenance for side in sides])),
-        verdicts=tuple(judge(groups)),
+        config=tuple(config_differences([run.config for run in evaluated])),
+        provenance=tuple(provenance_differences([run.provenance for run in evaluated])),
+        verdicts=tuple(compare_groups(groups)),
     )
     if as_json:
         emit_json(as_data(comparison))

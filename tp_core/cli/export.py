@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tp_core.cli.strict import note_drift, strict_plugins_option
+from tp_core.cli.drift_warnings import note_plugin_drift, strict_plugins_option
 from tp_core.cli.terminal import emit
 
 if TYPE_CHECKING:
-    from tp_core.artifacts import Checkpoint
+    from tp_core.runs.opening import Checkpoint
 
 
 @click.command()
@@ -46,14 +46,14 @@ def command(
     RUN is a run id, the beginning of one, or `latest`. In Python, tp_core.load_run(DIRECTORY) opens
     what was written. Prints the directory.
     """
-    from tp_core.runs import find_run
+    from tp_core.runs.directory import find_run
 
     run = find_run(runs_dir, id_)
     target = out or Path(f"{run.id}-export")
-    from tp_core.artifacts import open_run
-    from tp_core.export import export
+    from tp_core.runs.export import export
+    from tp_core.runs.opening import open_run
 
     loaded = open_run(run, checkpoint, strict_plugins=strict_plugins)
-    note_drift(loaded)
+    note_plugin_drift(loaded)
     export(loaded, target)
     emit(str(target))

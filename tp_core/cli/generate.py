@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tp_core.cli.drift_warnings import note_plugin_drift, strict_plugins_option
 from tp_core.cli.sampling import encode_prompt, sampling_options, with_samplers
-from tp_core.cli.strict import note_drift, strict_plugins_option
 
 if TYPE_CHECKING:
-    from tp_core.artifacts import Checkpoint, LoadedRun
     from tp_core.config.plan import Plan
+    from tp_core.runs.opening import Checkpoint, LoadedRun
 
 
 @click.command("generate", short_help="Generate text from a run.")
@@ -65,13 +65,13 @@ def command(
         raise click.UsageError(
             "--stream prints one sample as text: leave out --n-samples and --json"
         )
-    from tp_core.runs import find_run
+    from tp_core.runs.directory import find_run
 
     run = find_run(runs_dir, run_id)
-    from tp_core.artifacts import open_run
+    from tp_core.runs.opening import open_run
 
     loaded = open_run(run, checkpoint, strict_plugins=strict_plugins)
-    note_drift(loaded)
+    note_plugin_drift(loaded)
     flags = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "min_p": min_p}
     plan = with_samplers(loaded.plan, samplers, {k: v for k, v in flags.items() if v is not None})
     ids = encode_prompt(loaded, prompt or "")
@@ -94,8 +94,8 @@ def _run(
     as_json: bool,
 ) -> None:
     from tp_core.cli.terminal import emit, emit_json
-    from tp_core.generation import generate
-    from tp_core.sampling import SamplerChain
+    from tp_core.generation.generate import generate
+    from tp_core.generation.sampler_chain import SamplerChain
 
     decoder = loaded.tokenizer.stream_decoder()
 

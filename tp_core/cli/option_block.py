@@ -14,13 +14,13 @@ from pydantic_core import to_jsonable_python
 
 from tp_core.cli.terminal import one_line
 from tp_core.config.schema import SECTIONS
-from tp_core.options import Spec, SpecKind, spec_kind
-from tp_core.plugins import Registered
+from tp_core.kernel.catalogue import RegisteredComponent
+from tp_core.kernel.options import Spec, SpecKind, spec_kind
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
-def option_block(registered: Registered) -> str:
+def option_block(registered: RegisteredComponent) -> str:
     """The table a config has for this component, every option at its default.
 
     An option that is null by default is commented out, because TOML has no null; so is one

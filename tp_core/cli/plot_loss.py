@@ -13,10 +13,10 @@ import click
 from tp_core.cli.terminal import emit, emit_colored, note
 from tp_core.errors import TpError
 from tp_core.files import replace_file
-from tp_core.runs import find_run
+from tp_core.runs.directory import find_run
 
 if TYPE_CHECKING:
-    from tp_core.curves import Axis, Figure
+    from tp_core.plots.curves import Axis, Figure
 
 # As wide as a page of text, where nothing says how wide the terminal is.
 _FALLBACK = (100, 30)
@@ -72,7 +72,7 @@ def command(
     Works on a run that is still training or was cut short. Runs whose tokenizers differ are drawn
     in bits per byte, which no tokenizer enters. Prints where the picture is.
     """
-    from tp_core.curves import one_tokenizer, read_curves
+    from tp_core.plots.curves import one_tokenizer, read_curves
 
     wanted = [part.strip() for part in ids.split(",") if part.strip()]
     if not wanted:
@@ -85,7 +85,7 @@ def command(
     if term:
         if out is not None or force:
             raise click.UsageError("--term writes no picture: leave out --out and --force")
-        from tp_core.plot import draw_text
+        from tp_core.plots.draw import draw_text
 
         columns, lines = shutil.get_terminal_size(_FALLBACK)
         color = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
@@ -102,7 +102,7 @@ def command(
             )
         )
         return
-    from tp_core.plot import FORMATS, draw
+    from tp_core.plots.draw import FORMATS, draw
 
     path = out or Path(f"loss-{'+'.join(runs)[:100]}.svg")
     suffix = path.suffix[1:].lower()

@@ -11,12 +11,12 @@ from tp_core.cli.plugins_check import command as check_command
 from tp_core.cli.plugins_new import command as new_command
 from tp_core.cli.plugins_test import command as test_command
 from tp_core.cli.terminal import emit, emit_json, emit_table, note, one_line
-from tp_core.component import SITES
 from tp_core.errors import did_you_mean
-from tp_core.hookspecs import KINDS
-from tp_core.loading import locate
-from tp_core.options import Dims
-from tp_core.plugins import Catalogue, Registered, Row, UnknownComponent
+from tp_core.kernel.catalogue import Catalogue, PluginRow, RegisteredComponent, UnknownComponent
+from tp_core.kernel.component import SITES
+from tp_core.kernel.hookspecs import KINDS
+from tp_core.kernel.loading import locate
+from tp_core.kernel.options import Dims
 
 _kind_option = click.option(
     "--kind", type=click.Choice(KINDS), help="Only components of this kind."
@@ -63,7 +63,7 @@ def list_(kind: str | None, as_json: bool) -> None:
         note(f"broken: `tp plugins check {next(iter(suspects))}` says more")
 
 
-def _cells(row: Row) -> tuple[str, ...]:
+def _cells(row: PluginRow) -> tuple[str, ...]:
     ran = row.import_ms is not None
     return (
         *(row.kind, row.name, row.distribution, row.version, row.status),
@@ -90,8 +90,8 @@ def show(name: str, kind: str | None) -> None:
     emit("\n\n".join(pages))
 
 
-def _find(catalogue: Catalogue, name: str, kinds: tuple[str, ...]) -> list[Registered]:
-    found: list[Registered] = []
+def _find(catalogue: Catalogue, name: str, kinds: tuple[str, ...]) -> list[RegisteredComponent]:
+    found: list[RegisteredComponent] = []
     refusals: dict[str, UnknownComponent] = {}
     for kind in kinds:
         try:
@@ -115,7 +115,7 @@ def _find(catalogue: Catalogue, name: str, kinds: tuple[str, ...]) -> list[Regis
     raise UnknownComponent(message)
 
 
-def _description(catalogue: Catalogue, registered: Registered) -> str:
+def _description(catalogue: Catalogue, registered: RegisteredComponent) -> str:
     component, plugin = registered.component, registered.plugin
     facts = {
         "summary": component.summary,
@@ -133,7 +133,7 @@ def _description(catalogue: Catalogue, registered: Registered) -> str:
     return "\n".join(lines)
 
 
-def _status(catalogue: Catalogue, registered: Registered) -> str:
+def _status(catalogue: Catalogue, registered: RegisteredComponent) -> str:
     plugin, name = registered.plugin, registered.component.name
     if plugin.builtin:  # their names are theirs, so nobody else's code need run
         return "ok"
@@ -143,20 +143,20 @@ def _status(catalogue: Catalogue, registered: Registered) -> str:
     return status if status == "ok" else f"{status}: write '{registered.qualified}'"
 
 
-def _needs(registered: Registered) -> str:
+def _needs(registered: RegisteredComponent) -> str:
     if registered.kind != "positional_encoding":
         return ""
     return ", ".join(registered.component.needs) or "no site"
 
 
-def _offers(registered: Registered) -> str:
+def _offers(registered: RegisteredComponent) -> str:
     """The sites an attention offers at the sizes a config has by default."""
-    from tp_core.config.schema import Model
+    from tp_core.config.schema import ModelConfig
 
     if registered.kind != "attention":
         return ""
     d_model, n_layers, n_heads, max_seq_len = (
-        Model.model_fields[name].default
+        ModelConfig.model_fields[name].default
         for name in ("d_model", "n_layers", "n_heads", "max_seq_len")
     )
     dims = Dims(

@@ -29,9 +29,9 @@ def command(kind: str, name: str, directory: Path) -> None:
 
     It can be installed, trained with and tested as it is. Nothing is overwritten.
     """
-    from tp_core.new_package import new_package, write
+    from tp_core.scaffold.package import scaffold, write
 
-    package = new_package(kind, name)
+    package = scaffold(kind, name)
     place = write(package, directory)
     note(f"wrote {len(package.files)} files; next:")
     emit(

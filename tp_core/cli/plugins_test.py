@@ -10,7 +10,7 @@ import click
 
 from tp_core.cli.terminal import emit, emit_json, emit_table, note
 from tp_core.errors import RunFailed
-from tp_core.hookspecs import KINDS
+from tp_core.kernel.hookspecs import KINDS
 
 if TYPE_CHECKING:
     from tp_core.testing import CheckResult

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tp_core.cli.drift_warnings import note_plugin_drift, strict_plugins_option
 from tp_core.cli.sampling import encode_prompt, sampling_options, with_samplers
-from tp_core.cli.strict import note_drift, strict_plugins_option
 
 if TYPE_CHECKING:
-    from tp_core.artifacts import Checkpoint
+    from tp_core.config.components import ResolvedComponent
     from tp_core.config.plan import Plan
-    from tp_core.config.resolve import Chosen
+    from tp_core.runs.opening import Checkpoint
 
 SHOWN = 5  # samples a person sees; the saved report has them all
 
@@ -83,17 +83,17 @@ def command(
     if (prompt is None) != unconditional:
         raise click.UsageError("give either --prompt TEXT or --unconditional")
     wanted = {text: list(_parsed(text)) for text in metrics}
-    from tp_core.run_summary import summarize
-    from tp_core.runs import find_run
+    from tp_core.runs.directory import find_run
+    from tp_core.runs.summary import summarize
 
     run = find_run(runs_dir, run_id)
-    from tp_core.artifacts import open_run
     from tp_core.cli.terminal import clean, emit_json, note
-    from tp_core.report.make import Settings, make_report
+    from tp_core.report.make import ReportSettings, make_report
     from tp_core.report.save import save
+    from tp_core.runs.opening import open_run
 
     loaded = open_run(run, checkpoint, strict_plugins=strict_plugins)
-    note_drift(loaded)
+    note_plugin_drift(loaded)
     state = summarize(run)
     if state.status != "finished":
         note(
@@ -104,7 +104,7 @@ def command(
     plan = with_samplers(loaded.plan, samplers, {k: v for k, v in flags.items() if v is not None})
     if wanted:
         plan = with_metrics(plan, wanted)
-    settings = Settings(
+    settings = ReportSettings(
         checkpoint=checkpoint,
         plan=plan,
         prompt=prompt or "",
@@ -153,22 +153,22 @@ def _show(report: Mapping[str, Any]) -> None:
 
 def with_metrics(plan: Plan, written: Mapping[str, Sequence[Mapping[str, Any]]]) -> Plan:
     """The plan with these metrics: what each `--metrics` says, as tables, by its text."""
-    from tp_core.config.resolve import Resolver
+    from tp_core.config.components import ComponentResolver
     from tp_core.errors import Problem, TpError
 
     problems: list[Problem] = []
-    chosen: list[Chosen | None] = []
+    resolved: list[ResolvedComponent | None] = []
     for text, entries in written.items():
         for entry in entries:
 
-            def complain(key: tuple[str, ...], message: str, place: str = text) -> None:
+            def add_problem(key: tuple[str, ...], message: str, place: str = text) -> None:
                 name = ".".join(key).removesuffix("name")
                 problems.append(Problem(name, message, f"--metrics {place}"))
 
-            chosen.append(Resolver(plan.catalogue, complain).one("metric", entry, ()))
+            resolved.append(ComponentResolver(plan.catalogue, add_problem).one("metric", entry, ()))
     if problems:
         raise TpError("\n".join(map(str, problems)))
-    return replace(plan, metrics=tuple(one for one in chosen if one is not None))
+    return replace(plan, metrics=tuple(one for one in resolved if one is not None))
 
 
 def _parsed(text: str) -> Iterator[dict[str, Any]]:

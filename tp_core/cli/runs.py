@@ -13,13 +13,13 @@ import click
 
 from tp_core.cli.groups import Group
 from tp_core.cli.terminal import emit, emit_json, emit_table, note, one_line
-from tp_core.drift import requirements
 from tp_core.errors import TpError
 from tp_core.files import read_json
-from tp_core.run_query import FIGURES, Condition, FoundRun, find_runs
-from tp_core.run_query import show as show_value
-from tp_core.run_summary import RunSummary, summarize
-from tp_core.runs import RunDir, find_run, is_locked, remove_run, runs_in
+from tp_core.runs.directory import RunDir, find_run, is_locked, remove_run, runs_in
+from tp_core.runs.plugin_drift import requirements
+from tp_core.runs.query import FIGURES, Condition, FoundRun, find_runs
+from tp_core.runs.query import show as show_value
+from tp_core.runs.summary import RunSummary, summarize
 
 _runs_dir_option = click.option(
     "--runs-dir",

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from tp_core.artifacts import LoadedRun
+    from tp_core.config.components import ResolvedComponent
     from tp_core.config.plan import Plan
-    from tp_core.config.resolve import Chosen
+    from tp_core.runs.opening import LoadedRun
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -62,10 +62,10 @@ def encode_prompt(loaded: LoadedRun, prompt: str) -> list[int]:
 
 def with_samplers(plan: Plan, written: tuple[str, ...], flags: Mapping[str, float]) -> Plan:
     """The plan with another chain: `written` ones replace it, `flags` set or add their entry."""
-    from tp_core.config.resolve import Resolver
+    from tp_core.config.components import ComponentResolver
     from tp_core.errors import Problem, TpError
 
-    chain: list[dict[str, Any]] = [dict(chosen.spec.as_data()) for chosen in plan.samplers]
+    chain: list[dict[str, Any]] = [dict(resolved.spec.as_data()) for resolved in plan.samplers]
     places = ["the run's config"] * len(chain)
     if written:
         chain = [_parsed(text) for text in written]
@@ -83,16 +83,16 @@ def with_samplers(plan: Plan, written: tuple[str, ...], flags: Mapping[str, floa
         chain[at][option] = value
         places[at] = f"--{flag.replace('_', '-')} {value:g}"
     problems: list[Problem] = []
-    chosen: list[Chosen | None] = []
+    resolved: list[ResolvedComponent | None] = []
     for entry, place in zip(chain, places, strict=True):
 
-        def complain(key: tuple[str, ...], message: str, place: str = place) -> None:
+        def add_problem(key: tuple[str, ...], message: str, place: str = place) -> None:
             problems.append(Problem(".".join(key).removesuffix("name"), message, place))
 
-        chosen.append(Resolver(plan.catalogue, complain).one("sampler", entry, ()))
+        resolved.append(ComponentResolver(plan.catalogue, add_problem).one("sampler", entry, ()))
     if problems:
         raise TpError("\n".join(map(str, problems)))
-    return replace(plan, samplers=tuple(one for one in chosen if one is not None))
+    return replace(plan, samplers=tuple(one for one in resolved if one is not None))
 
 
 def _parsed(text: str) -> dict[str, Any]:

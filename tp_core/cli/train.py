@@ -13,7 +13,7 @@ import click
 from tp_core.cli.terminal import emit, note
 
 if TYPE_CHECKING:
-    from tp_core.runs import RunDir
+    from tp_core.runs.directory import RunDir
     from tp_core.training.session import Session
 
 INTERRUPTED = 128
@@ -47,7 +47,7 @@ def command(
     Writes runs/RUN_ID/ and prints the run id on stdout. Ctrl-C stops after the current step, with a
     checkpoint.
     """
-    from tp_core.runs import check_run_id, claim_run, find_run, lock, new_run_id
+    from tp_core.runs.directory import check_run_id, claim_run, find_run, lock, new_run_id
 
     if resume_id is not None:
         if config_path or sets or run_id or dry_run:
@@ -60,7 +60,7 @@ def command(
             from tp_core.training.session import resume
 
             session = resume(run)
-            for sentence in session.drift:
+            for sentence in session.plugin_drift:
                 note(f"Warning: {sentence}")
             if not session.state.step:
                 note(f"run '{run.id}' has no checkpoint yet: from step 0")
@@ -83,37 +83,37 @@ def command(
 
         emit(describe(plan), end="")
         return
-    from tp_core.training.bench import make_bench
     from tp_core.training.session import start
+    from tp_core.training.setup import make_setup
 
-    bench = make_bench(plan)  # whatever is wrong with the input is found before a run is made
+    setup = make_setup(plan)  # whatever is wrong with the input is found before a run is made
     run = claim_run(runs_dir, run_id or new_run_id(datetime.now(timezone.utc)))
     with lock(run):
-        _train(start(bench, run))
+        _train(start(setup, run))
 
 
 def _train(session: Session) -> None:
     from tp_core.errors import Diverged
     from tp_core.training.loop import Interrupted, train
-    from tp_core.training.progress import Reporter
+    from tp_core.training.progress import ProgressDisplay
 
     run, max_steps = session.run, session.plan.config.train.max_steps
-    with Reporter(max_steps, session.state.step) as reporter:
-        reporter.say(_opening(session))
+    with ProgressDisplay(max_steps, session.state.step) as progress:
+        progress.say(_opening(session))
         try:
-            summary = train(session, reporter)
+            summary = train(session, progress)
         except Interrupted as stop:
-            reporter.say(f"interrupted at step {session.state.step}; go on with: {_again(run)}")
+            progress.say(f"interrupted at step {session.state.step}; go on with: {_again(run)}")
             raise SystemExit(INTERRUPTED + stop.signal) from None
         except KeyboardInterrupt:
-            reporter.say(f"stopped at once; go on from the last checkpoint with: {_again(run)}")
+            progress.say(f"stopped at once; go on from the last checkpoint with: {_again(run)}")
             raise SystemExit(INTERRUPTED + signal.SIGINT) from None
         except Diverged:
             session.summarise("diverged")
             raise
         finally:
             session.close()
-        reporter.say(_closing(summary))
+        progress.say(_closing(summary))
     emit(run.id)
 
 
@@ -125,14 +125,14 @@ def _again(run: RunDir) -> str:
 
 
 def _opening(session: Session) -> str:
-    bench = session.bench
-    count = sum(p.numel() for p in bench.model.parameters())
-    used, phrases = bench.dataset.counts.used, session.plan.config.data.phrases
+    setup = session.setup
+    count = sum(p.numel() for p in setup.model.parameters())
+    used, phrases = setup.dataset.counts.used, session.plan.config.data.phrases
     begin = f", from step {session.state.step}" if session.state.step else ""
     return (
-        f"run {session.run.id}: {count:,} parameters on {bench.device}, "
+        f"run {session.run.id}: {count:,} parameters on {setup.device}, "
         f"{used['train']:,} {phrases} to learn from, {used['val']:,} to validate, "
-        f"vocabulary {bench.dataset.tokenizer.vocab_size}{begin}"
+        f"vocabulary {setup.dataset.tokenizer.vocab_size}{begin}"
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 # Of a run's provenance: what may change a result. When and where it was made is no difference.
-_PROVENANCE = ("python", "platform", "torch_threads", "versions", "git", "data", "leak_probe")
+_PROVENANCE = ("python", "platform", "torch_threads", "versions", "git", "data", "causality_probe")
 _ABSENT = object()
 
 

@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from tp_core.compare.sides import Side
-from tp_core.interfaces.report import SplitScores
-from tp_core.streams import stream
+from tp_core.compare.evaluated_run import EvaluatedRun
+from tp_core.interfaces.metrics import SplitLosses
+from tp_core.rng import generator
 
 LEVEL = 0.95
 RESAMPLES = 2000
@@ -43,27 +43,27 @@ class Interval:
 class Group:
     """Runs whose configs differ in nothing but the seed."""
 
-    sides: tuple[Side, ...]
+    runs: tuple[EvaluatedRun, ...]
 
     @property
     def name(self) -> str:
-        return "+".join(side.id for side in self.sides)
+        return "+".join(run.id for run in self.runs)
 
     @property
-    def replicates(self) -> tuple[Side, ...]:
+    def replicates(self) -> tuple[EvaluatedRun, ...]:
         """One run of each seed: the same seed again is the same run again, not another draw."""
-        return tuple({side.seed: side for side in reversed(self.sides)}.values())[::-1]
+        return tuple({run.seed: run for run in reversed(self.runs)}.values())[::-1]
 
     @property
     def bits_per_byte(self) -> Interval | None:
         """The mean over seeds; None for less than two, or where a run has no scores."""
-        values = [side.bits_per_byte for side in self.replicates]
+        values = [run.bits_per_byte for run in self.replicates]
         known = [value for value in values if value is not None]
         return mean_interval(known) if 1 < len(known) == len(values) else None
 
 
 @dataclass(frozen=True)
-class Verdict:
+class LikelihoodDifference:
     """B against A in bits per byte: B minus A, so that below zero B is better.
 
     `by` is what was resampled: `lines`, or `seeds`, paired by seed or not. Without an interval,
@@ -77,34 +77,32 @@ class Verdict:
     refusal: str = ""
 
 
-def group(sides: Sequence[Side]) -> list[Group]:
+def group(runs: Sequence[EvaluatedRun]) -> list[Group]:
     """The runs by config, in the order of their first."""
-    found: dict[str, list[Side]] = {}
-    for side in sides:
-        train = {key: value for key, value in side.config["train"].items() if key != "seed"}
-        found.setdefault(json.dumps({**side.config, "train": train}, sort_keys=True), []).append(
-            side
-        )
+    found: dict[str, list[EvaluatedRun]] = {}
+    for run in runs:
+        train = {key: value for key, value in run.config["train"].items() if key != "seed"}
+        found.setdefault(json.dumps({**run.config, "train": train}, sort_keys=True), []).append(run)
     return [Group(tuple(members)) for members in found.values()]
 
 
-def judge(groups: Sequence[Group]) -> list[Verdict]:
+def compare_groups(groups: Sequence[Group]) -> list[LikelihoodDifference]:
     """Every group against the first; within one group, every run against its first."""
     if len(groups) == 1:
-        first, *others = groups[0].sides
+        first, *others = groups[0].runs
         return [_by_lines(first, other) for other in others]
     return [_judge(groups[0], other) for other in groups[1:]]
 
 
-def _judge(a: Group, b: Group) -> Verdict:
-    if len(a.sides) == 1 and len(b.sides) == 1:
-        return _by_lines(a.sides[0], b.sides[0])
-    for side in (*a.sides, *b.sides):
-        if refusal := why_not(a.sides[0], side):
-            return Verdict(a.name, b.name, None, "seeds", refusal)
+def _judge(a: Group, b: Group) -> LikelihoodDifference:
+    if len(a.runs) == 1 and len(b.runs) == 1:
+        return _by_lines(a.runs[0], b.runs[0])
+    for run in (*a.runs, *b.runs):
+        if refusal := why_not(a.runs[0], run):
+            return LikelihoodDifference(a.name, b.name, None, "seeds", refusal)
     if min(len(a.replicates), len(b.replicates)) < 2:
         alone = a if len(a.replicates) == 1 else b
-        return Verdict(
+        return LikelihoodDifference(
             a.name,
             b.name,
             None,
@@ -114,23 +112,23 @@ def _judge(a: Group, b: Group) -> Verdict:
     of_a, of_b = ({s.seed: s.bits_per_byte or 0.0 for s in g.replicates} for g in (a, b))
     if set(of_a) == set(of_b):
         paired = [of_b[seed] - of_a[seed] for seed in of_a]
-        return Verdict(a.name, b.name, mean_interval(paired), "seeds, paired")
+        return LikelihoodDifference(a.name, b.name, mean_interval(paired), "seeds, paired")
     values = (list(of_a.values()), list(of_b.values()))
-    return Verdict(a.name, b.name, welch_interval(*values), "seeds")
+    return LikelihoodDifference(a.name, b.name, welch_interval(*values), "seeds")
 
 
-def _by_lines(a: Side, b: Side) -> Verdict:
+def _by_lines(a: EvaluatedRun, b: EvaluatedRun) -> LikelihoodDifference:
     refusal = why_not(a, b)
-    if refusal or a.scores is None or b.scores is None:
-        return Verdict(a.id, b.id, None, "lines", refusal)
-    return Verdict(a.id, b.id, paired_bootstrap(a.scores, b.scores), "lines")
+    if refusal or a.losses is None or b.losses is None:
+        return LikelihoodDifference(a.id, b.id, None, "lines", refusal)
+    return LikelihoodDifference(a.id, b.id, paired_bootstrap(a.losses, b.losses), "lines")
 
 
-def why_not(a: Side, b: Side) -> str:
+def why_not(a: EvaluatedRun, b: EvaluatedRun) -> str:
     """Why the likelihoods of two runs say nothing about each other; empty where they do."""
-    for side in (a, b):
-        if side.without:
-            return f"{side.id} can't be scored: {side.without}"
+    for run in (a, b):
+        if run.without:
+            return f"{run.id} can't be scored: {run.without}"
     if _data(a).get("sha256") != _data(b).get("sha256"):
         return f"{a.id} and {b.id} were trained on different data"
     for key in ("val_fraction", "test_fraction", "split_seed"):
@@ -144,15 +142,15 @@ def why_not(a: Side, b: Side) -> str:
     return ""
 
 
-def _data(side: Side) -> Mapping[str, Any]:
-    return side.provenance.get("data") or {}
+def _data(run: EvaluatedRun) -> Mapping[str, Any]:
+    return run.provenance.get("data") or {}
 
 
-def paired_bootstrap(a: SplitScores, b: SplitScores) -> Interval:
+def paired_bootstrap(a: SplitLosses, b: SplitLosses) -> Interval:
     """Bits per byte of b minus those of a, over the same lines in the same order."""
     difference, size = b.nll - a.nll, a.bytes.astype(np.float64)
     n = len(difference)
-    draw = stream(0, "compare", "lines")
+    draw = generator(0, "compare", "lines")
     means = []
     step = max(1, _DRAWS_AT_ONCE // n)
     for start in range(0, RESAMPLES, step):
@@ -169,8 +167,8 @@ def mean_interval(values: Sequence[float]) -> Interval:
 
     mean, n = float(np.mean(values)), len(values)
     error = float(np.std(values, ddof=1)) / math.sqrt(n)
-    reach = float(stats.t.ppf((1 + LEVEL) / 2, n - 1)) * error
-    return Interval(mean, mean - reach, mean + reach)
+    half_width = float(stats.t.ppf((1 + LEVEL) / 2, n - 1)) * error
+    return Interval(mean, mean - half_width, mean + half_width)
 
 
 def welch_interval(a: Sequence[float], b: Sequence[float]) -> Interval:

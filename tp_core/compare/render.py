@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from tp_core.compare.differences import Difference
-from tp_core.compare.likelihood import Group, Interval, Verdict
-from tp_core.compare.sides import Side
+from tp_core.compare.evaluated_run import EvaluatedRun
+from tp_core.compare.likelihood import Group, Interval, LikelihoodDifference
 
 _HASH = re.compile(r"[0-9a-f]{40,}")
 
@@ -29,27 +29,27 @@ class Comparison:
     checkpoint: str
     prompt: str
     sampling_seed: int
-    sides: tuple[Side, ...]
+    runs: tuple[EvaluatedRun, ...]
     groups: tuple[Group, ...]
     config: tuple[Difference, ...]
     provenance: tuple[Difference, ...]
-    verdicts: tuple[Verdict, ...]
+    verdicts: tuple[LikelihoodDifference, ...]
 
     @property
     def remarks(self) -> list[str]:
         """What a reader must know to read the figures right."""
         found = []
         judged = any(verdict.difference for verdict in self.verdicts)
-        if judged and all(len(group.sides) == 1 for group in self.groups):
+        if judged and all(len(group.runs) == 1 for group in self.groups):
             found.append(ONE_SEED)
         if judged and len(self.groups) == 1 and len(self.groups[0].replicates) > 1:
             found.append(SEED_ALONE)
         for group in self.groups:
-            if len(group.replicates) < len(group.sides):
+            if len(group.replicates) < len(group.runs):
                 found.append(f"{group.name}: {SAME_SEED}")
-        if len({side.tokenizer for side in self.sides}) > 1:
+        if len({run.tokenizer for run in self.runs}) > 1:
             found.append("the tokenizers differ: losses per token don't compare, bits per byte do")
-        if any(side.tokens_per_second for side in self.sides):
+        if any(run.tokens_per_second for run in self.runs):
             found.append("tokens/s are of each run's training, on the machine it ran on")
         return found
 
@@ -66,25 +66,25 @@ class Section:
 
 def sections(comparison: Comparison) -> Iterator[Section]:
     """The comparison's tables, in the order they are read."""
-    sides = comparison.sides
-    names = tuple(side.id for side in sides)
+    runs = comparison.runs
+    names = tuple(run.id for run in runs)
     yield Section(
         "figures",
         ("run", "step", "loss", "bits/byte", "parameters", "FLOPs/token", "tokens/s"),
         tuple(
             (
-                side.id,
-                str(side.step),
-                number(side.loss),
-                number(side.bits_per_byte),
-                f"{side.parameters:,}",
-                f"{side.flops_per_token:,.0f}",
-                f"{side.tokens_per_second:,.0f}" if side.tokens_per_second else "",
+                run.id,
+                str(run.step),
+                number(run.loss),
+                number(run.bits_per_byte),
+                f"{run.parameters:,}",
+                f"{run.flops_per_token:,.0f}",
+                f"{run.tokens_per_second:,.0f}" if run.tokens_per_second else "",
             )
-            for side in sides
+            for run in runs
         ),
     )
-    many = [group for group in comparison.groups if len(group.sides) > 1]
+    many = [group for group in comparison.groups if len(group.runs) > 1]
     if many:
         yield Section(
             "seeds",
@@ -104,10 +104,10 @@ def sections(comparison: Comparison) -> Iterator[Section]:
         f"samples: {start}, seed {comparison.sampling_seed}",
         ("sample", "run", "seen", "text"),
         tuple(
-            (str(index + 1), side.id, sample.known, sample.text)
-            for index in range(len(sides[0].samples))
-            for side in sides
-            for sample in (side.samples[index],)
+            (str(index + 1), run.id, sample.known, sample.text)
+            for index in range(len(runs[0].samples))
+            for run in runs
+            for sample in (run.samples[index],)
         ),
     )
 
@@ -123,7 +123,7 @@ def _difference_rows(
         yield "" if index else difference.key, ", ".join(having), text
 
 
-def verdict_line(verdict: Verdict) -> str:
+def verdict_line(verdict: LikelihoodDifference) -> str:
     """`B − A = −0.042 [−0.055, −0.030]: B is better`"""
     if verdict.difference is None:
         return f"{verdict.b} and {verdict.a} are not compared: {verdict.refusal}"
@@ -193,22 +193,22 @@ def as_data(comparison: Comparison) -> dict[str, Any]:
         "sampling_seed": comparison.sampling_seed,
         "runs": [
             {
-                "id": side.id,
-                "step": side.step,
-                "seed": side.seed,
-                "loss": side.loss,
-                "bits_per_byte": side.bits_per_byte,
-                "without": side.without or None,
-                "parameters": side.parameters,
-                "flops_per_token": side.flops_per_token,
-                "tokens_per_second": side.tokens_per_second,
-                "samples": [asdict(sample) for sample in side.samples],
+                "id": run.id,
+                "step": run.step,
+                "seed": run.seed,
+                "loss": run.loss,
+                "bits_per_byte": run.bits_per_byte,
+                "without": run.without or None,
+                "parameters": run.parameters,
+                "flops_per_token": run.flops_per_token,
+                "tokens_per_second": run.tokens_per_second,
+                "samples": [asdict(sample) for sample in run.samples],
             }
-            for side in comparison.sides
+            for run in comparison.runs
         ],
         "groups": [
             {
-                "runs": [side.id for side in group.sides],
+                "runs": [run.id for run in group.runs],
                 "bits_per_byte": _interval(group.bits_per_byte),
             }
             for group in comparison.groups

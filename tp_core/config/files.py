@@ -16,7 +16,7 @@ from typing import Any
 
 import tomli
 
-from tp_core.config.places import KeyPath, python_lines, toml_lines
+from tp_core.config.source_lines import KeyPath, python_lines, toml_lines
 from tp_core.errors import ConfigError, Problem
 
 

@@ -6,23 +6,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tp_core.config.draft import Draft
-from tp_core.config.legality import LayerPlan
+from tp_core.config.compatibility import LayerPlan
+from tp_core.config.components import ResolvedComponent
 from tp_core.config.messages import read_table, show
-from tp_core.config.resolve import Chosen
-from tp_core.config.schema import Layer, Model
+from tp_core.config.resolver import ConfigResolver
+from tp_core.config.schema import LayerConfig, ModelConfig
 from tp_core.config.values import merge, settle
 from tp_core.errors import did_you_mean
-from tp_core.options import spec_kind
+from tp_core.kernel.options import spec_kind
 
-LAYER_KINDS = tuple(name for name in Layer.model_fields if spec_kind(Layer, name))
+LAYER_KINDS = tuple(name for name in LayerConfig.model_fields if spec_kind(LayerConfig, name))
 
 
 @dataclass(frozen=True)
 class Label:
     """What `[model.layers.LABEL]` sets: components, and whether there is an MLP."""
 
-    chosen: Mapping[str, Chosen | None]
+    resolved: Mapping[str, ResolvedComponent | None]
     mlp_enabled: bool | None = None
 
 
@@ -30,60 +30,60 @@ class Label:
 class Layers:
     """The components `[model]` names, what each label sets differently, and the sum of both."""
 
-    base: Mapping[str, Chosen | None]
+    base: Mapping[str, ResolvedComponent | None]
     labels: Mapping[str, Label]
     plans: tuple[LayerPlan, ...]
 
     @property
     def own(self) -> dict[str, frozenset[str]]:
         """The kinds each label sets."""
-        return {label: frozenset(table.chosen) for label, table in self.labels.items()}
+        return {label: frozenset(table.resolved) for label, table in self.labels.items()}
 
 
-def read_layers(draft: Draft, model: Model) -> Layers:
+def read_layers(resolver: ConfigResolver, model: ModelConfig) -> Layers:
     """The layers; a component in error or missing is None, and its problem told."""
-    base = {kind: draft.component(("model", kind)) for kind in LAYER_KINDS if kind != "mlp"}
+    base = {kind: resolver.component(("model", kind)) for kind in LAYER_KINDS if kind != "mlp"}
     labels = {label: Label({}) for label in model.pattern or ("",)}
-    named = draft.data.get("model") or {}
+    named = resolver.data.get("model") or {}
     tables = named.get("layers") if isinstance(named, Mapping) else None
     if not isinstance(tables, (Mapping, type(None))):
-        draft.complain(("model", "layers"), f"must be a table, not {show(tables)}")
-    for label in draft.table("model", "layers"):
-        labels[label] = _label(draft, label, model)
+        resolver.add_problem(("model", "layers"), f"must be a table, not {show(tables)}")
+    for label in resolver.table("model", "layers"):
+        labels[label] = _label(resolver, label, model)
     used = [labels[label] for label in dict.fromkeys(model.pattern or ("",))]
-    needs_mlp = any(_enabled(one, model) and "mlp" not in one.chosen for one in used)
-    if needs_mlp or draft.table("model").get("mlp") is not None:
-        base["mlp"] = draft.component(("model", "mlp"))
+    needs_mlp = any(_enabled(one, model) and "mlp" not in one.resolved for one in used)
+    if needs_mlp or resolver.table("model").get("mlp") is not None:
+        base["mlp"] = resolver.component(("model", "mlp"))
     plans = []
     for index in range(model.n_layers):
         label = model.pattern[index % len(model.pattern)] if model.pattern else ""
         one = labels[label]
-        plans.append(LayerPlan(index, label, {**base, **one.chosen}, _enabled(one, model)))
+        plans.append(LayerPlan(index, label, {**base, **one.resolved}, _enabled(one, model)))
     labels.pop("", None)
     return Layers(base, labels, tuple(plans))
 
 
-def _enabled(label: Label, model: Model) -> bool:
+def _enabled(label: Label, model: ModelConfig) -> bool:
     return model.mlp_enabled if label.mlp_enabled is None else label.mlp_enabled
 
 
-def _label(draft: Draft, label: str, model: Model) -> Label:
+def _label(resolver: ConfigResolver, label: str, model: ModelConfig) -> Label:
     key = ("model", "layers", label)
-    written: Any = draft.table("model", "layers")[label]
+    written: Any = resolver.table("model", "layers")[label]
     if not isinstance(written, Mapping):
-        draft.complain(key, f"must be a table, not {show(written)}")
+        resolver.add_problem(key, f"must be a table, not {show(written)}")
         return Label({})
-    if label not in model.pattern and draft.sound(("model", "pattern")):
+    if label not in model.pattern and resolver.sound(("model", "pattern")):
         near = did_you_mean(label, model.pattern)
-        draft.complain(key, f"'{label}' is not in model.pattern, so no layer uses it.{near}")
+        resolver.add_problem(key, f"'{label}' is not in model.pattern, so no layer uses it.{near}")
     plain = {name: value for name, value in written.items() if name not in LAYER_KINDS}
-    table, faults = read_table(Layer, settle(plain, Layer), f"[{'.'.join(key)}]")
+    table, faults = read_table(LayerConfig, settle(plain, LayerConfig), f"[{'.'.join(key)}]")
     for place, message in faults:
-        draft.complain((*key, *place), message)
-    base = draft.table("model")
-    chosen = {
-        kind: draft.resolver.one(kind, merge(base.get(kind), written[kind]), (*key, kind))
+        resolver.add_problem((*key, *place), message)
+    base = resolver.table("model")
+    resolved = {
+        kind: resolver.resolver.one(kind, merge(base.get(kind), written[kind]), (*key, kind))
         for kind in LAYER_KINDS
         if written.get(kind) is not None
     }
-    return Label(chosen, table.mlp_enabled if table else None)
+    return Label(resolved, table.mlp_enabled if table else None)

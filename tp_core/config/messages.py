@@ -9,9 +9,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from tp_core.config.places import KeyPath
+from tp_core.config.source_lines import KeyPath
 from tp_core.errors import did_you_mean
-from tp_core.options import Spec, Table, validate
+from tp_core.kernel.options import Spec, Table, validate
 
 Fault = tuple[KeyPath, str]
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tp_core.config.places import KeyPath
-from tp_core.config.schema import SECTIONS, Layer, is_list
+from tp_core.config.schema import SECTIONS, LayerConfig, is_list
+from tp_core.config.source_lines import KeyPath
 from tp_core.config.values import RawText, merge, parse_value
 from tp_core.errors import Problem
-from tp_core.options import spec_kind
+from tp_core.kernel.options import spec_kind
 
 __all__ = ["Override", "RawText", "apply", "is_component", "is_table", "parse_overrides"]
 
@@ -48,7 +48,7 @@ def is_component(key: KeyPath) -> bool:
     """Whether the schema holds a component at this key, or a list of them."""
     match key:
         case ("model", "layers", _, name):
-            return name in Layer.model_fields and spec_kind(Layer, name) is not None
+            return name in LayerConfig.model_fields and spec_kind(LayerConfig, name) is not None
         case (section, name, *index) if section in SECTIONS and len(index) < 2:
             fields = SECTIONS[section].model_fields
             if name not in fields or spec_kind(SECTIONS[section], name) is None:

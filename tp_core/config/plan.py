@@ -10,18 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tp_core.config.draft import Draft
+from tp_core.config.compatibility import LayerPlan, base_dims, check_layers, check_sizes
+from tp_core.config.components import ResolvedComponent
 from tp_core.config.files import Source, read_config
 from tp_core.config.layers import Layers, read_layers
-from tp_core.config.legality import LayerPlan, base_dims, check_alone, check_layers
 from tp_core.config.messages import show
 from tp_core.config.overrides import apply, parse_overrides
-from tp_core.config.places import KeyPath
-from tp_core.config.resolve import Chosen
-from tp_core.config.schema import Config, Data, Layer
+from tp_core.config.resolver import ConfigResolver
+from tp_core.config.schema import Config, DataConfig, LayerConfig
+from tp_core.config.source_lines import KeyPath
 from tp_core.errors import ConfigError, Problem
-from tp_core.options import Dims
-from tp_core.plugins import Catalogue
+from tp_core.kernel.catalogue import Catalogue
+from tp_core.kernel.options import Dims
 
 SINGLE: tuple[KeyPath, ...] = (("train", "optimizer"), ("train", "schedule"))
 LISTS: tuple[KeyPath, ...] = (("sampling", "samplers"), ("report", "metrics"))
@@ -43,24 +43,24 @@ class Plan:
 
     config: Config
     layers: tuple[LayerPlan, ...]
-    norm: Chosen
-    positional_encoding: Chosen
-    optimizer: Chosen
-    schedule: Chosen
-    samplers: tuple[Chosen, ...]
-    metrics: tuple[Chosen, ...]
+    norm: ResolvedComponent
+    positional_encoding: ResolvedComponent
+    optimizer: ResolvedComponent
+    schedule: ResolvedComponent
+    samplers: tuple[ResolvedComponent, ...]
+    metrics: tuple[ResolvedComponent, ...]
     catalogue: Catalogue
 
     @property
     def dims(self) -> Dims:
         return base_dims(self.config)
 
-    def components(self) -> list[Chosen]:
+    def components(self) -> list[ResolvedComponent]:
         """Every distinct component in use, nested ones included, in a stable order."""
         found = [c for layer in self.layers for c in layer.components()]
         found += [self.norm, self.positional_encoding, self.optimizer, self.schedule]
         found += [*self.samplers, *self.metrics]
-        distinct = {(c.kind, c.spec): c for chosen in found for c in chosen.walk()}
+        distinct = {(c.kind, c.spec): c for resolved in found for c in resolved.walk()}
         return list(distinct.values())
 
 
@@ -79,26 +79,26 @@ def make_plan(
     try:
         overrides, malformed = parse_overrides(assignments)
         data, misplaced = apply(source.data, overrides)
-        return _plan(Draft(source, overrides, data, catalogue, [*malformed, *misplaced]))
+        return _plan(ConfigResolver(source, overrides, data, catalogue, [*malformed, *misplaced]))
     except RecursionError:
         raise ConfigError([Problem("", "is nested too deeply", str(source.path))]) from None
 
 
-def _plan(draft: Draft) -> Plan:
-    draft.check_top()
-    config = draft.config()
-    layers = read_layers(draft, config.model)
-    single = {key: draft.component(key) for key in SINGLE}
-    lists = {key: draft.components(key) for key in LISTS}
-    _check_settings(draft, config)
-    loose: dict[KeyPath, Chosen | None] = {
+def _plan(resolver: ConfigResolver) -> Plan:
+    resolver.check_top()
+    config = resolver.config()
+    layers = read_layers(resolver, config.model)
+    single = {key: resolver.component(key) for key in SINGLE}
+    lists = {key: resolver.components(key) for key in LISTS}
+    _check_settings(resolver, config)
+    loose: dict[KeyPath, ResolvedComponent | None] = {
         **single,
         **{(*key, str(i)): one for key, found in lists.items() for i, one in enumerate(found)},
     }
-    _check_components(draft, config, layers, loose)
-    if draft.problems:
-        raise ConfigError(draft.problems)
-    whole = {key: _there(chosen) for key, chosen in single.items()}
+    _check_components(resolver, config, layers, loose)
+    if resolver.problems:
+        raise ConfigError(resolver.problems)
+    whole = {key: _there(resolved) for key, resolved in single.items()}
     chains = {key: tuple(map(_there, found)) for key, found in lists.items()}
     return Plan(
         config=_complete(config, layers, whole, chains),
@@ -109,24 +109,24 @@ def _plan(draft: Draft) -> Plan:
         schedule=whole["train", "schedule"],
         samplers=chains["sampling", "samplers"],
         metrics=chains["report", "metrics"],
-        catalogue=draft.catalogue,
+        catalogue=resolver.catalogue,
     )
 
 
-def _check_settings(draft: Draft, config: Config) -> None:
+def _check_settings(resolver: ConfigResolver, config: Config) -> None:
     """What plain settings say of each other; one that is wrong in itself has been told."""
     data, model, train = config.data, config.model, config.train
     val, test = ("data", "val_fraction"), ("data", "test_fraction")
-    if draft.sound(val, test) and data.val_fraction + data.test_fraction >= 1:
-        draft.complain(
+    if resolver.sound(val, test) and data.val_fraction + data.test_fraction >= 1:
+        resolver.add_problem(
             val,
             f"{data.val_fraction} and test_fraction = {data.test_fraction} leave nothing to train "
             "on; their sum must be below 1",
             test,
         )
     size, slices = ("train", "batch_size"), ("train", "grad_accumulation")
-    if draft.sound(size, slices) and train.batch_size < train.grad_accumulation:
-        draft.complain(
+    if resolver.sound(size, slices) and train.batch_size < train.grad_accumulation:
+        resolver.add_problem(
             slices,
             f"{train.grad_accumulation} slices of batch_size = {train.batch_size} "
             f"{data.rows}: some would be empty; at most {train.batch_size}",
@@ -134,66 +134,71 @@ def _check_settings(draft: Draft, config: Config) -> None:
         )
     layout = ("data", "layout")
     for name, reason in _UNUSED_IN_TEXT.items() if data.layout == "text" else ():
-        default = Data.model_fields[name].default
-        if draft.sound(layout, ("data", name)) and getattr(data, name) != default:
-            draft.complain(("data", name), f"{reason}; leave it at {show(default)}", layout)
+        default = DataConfig.model_fields[name].default
+        if resolver.sound(layout, ("data", name)) and getattr(data, name) != default:
+            resolver.add_problem(("data", name), f"{reason}; leave it at {show(default)}", layout)
     pattern, depth = ("model", "pattern"), ("model", "n_layers")
-    if draft.sound(pattern, depth) and len(model.pattern) > model.n_layers:
-        draft.complain(
+    if resolver.sound(pattern, depth) and len(model.pattern) > model.n_layers:
+        resolver.add_problem(
             pattern,
             f"has {len(model.pattern)} labels for n_layers = {model.n_layers}; shorten it",
             depth,
         )
     width, heads = ("model", "d_model"), ("model", "n_heads")
-    if draft.sound(width, heads) and model.d_model % model.n_heads:
+    if resolver.sound(width, heads) and model.d_model % model.n_heads:
         below = model.d_model // model.n_heads * model.n_heads
         near = " or ".join(str(n) for n in (below, below + model.n_heads) if n)
-        draft.complain(
+        resolver.add_problem(
             width,
             f"{model.d_model} is not divisible by n_heads = {model.n_heads}; the nearest: {near}",
             heads,
         )
-        draft.unsound |= {width, heads}
+        resolver.unsound |= {width, heads}
 
 
 def _check_components(
-    draft: Draft, config: Config, layers: Layers, loose: Mapping[KeyPath, Chosen | None]
+    resolver: ConfigResolver,
+    config: Config,
+    layers: Layers,
+    loose: Mapping[KeyPath, ResolvedComponent | None],
 ) -> None:
     """What components say of the sizes and of each other, where these are as the config says."""
     dims = base_dims(config)
-    if draft.sound(("train", "max_steps")):
-        for key, chosen in loose.items():
-            check_alone(key, chosen, dims, draft.complain)
+    if resolver.sound(("train", "max_steps")):
+        for key, resolved in loose.items():
+            check_sizes(key, resolved, dims, resolver.add_problem)
     sizes = ("d_model", "n_heads", "n_layers", "max_seq_len", "pattern")
-    if not draft.sound(*(("model", name) for name in sizes)):
+    if not resolver.sound(*(("model", name) for name in sizes)):
         return
     encoding, norm = layers.base["positional_encoding"], layers.base["norm"]
-    check_layers(layers.plans, encoding, layers.own, dims, draft.catalogue, draft.complain)
-    if not any(layer.chosen["norm"] == norm for layer in layers.plans):  # told by a layer already
-        check_alone(("model", "norm"), norm, dims, draft.complain)
+    check_layers(layers.plans, encoding, layers.own, dims, resolver.catalogue, resolver.add_problem)
+    if not any(layer.resolved["norm"] == norm for layer in layers.plans):  # told by a layer already
+        check_sizes(("model", "norm"), norm, dims, resolver.add_problem)
 
 
 def _complete(
     config: Config,
     layers: Layers,
-    single: Mapping[KeyPath, Chosen],
-    lists: Mapping[KeyPath, Sequence[Chosen]],
+    single: Mapping[KeyPath, ResolvedComponent],
+    lists: Mapping[KeyPath, Sequence[ResolvedComponent]],
 ) -> Config:
     """The config with every component in its place, every option written out."""
-    specs = {kind: _there(chosen).spec for kind, chosen in layers.base.items()}
+    specs = {kind: _there(resolved).spec for kind, resolved in layers.base.items()}
     tables = {}
     for label, table in layers.labels.items():
-        own: dict[str, Any] = {kind: _there(chosen).spec for kind, chosen in table.chosen.items()}
-        tables[label] = Layer.model_construct(None, mlp_enabled=table.mlp_enabled, **own)
+        own: dict[str, Any] = {
+            kind: _there(resolved).spec for kind, resolved in table.resolved.items()
+        }
+        tables[label] = LayerConfig.model_construct(None, mlp_enabled=table.mlp_enabled, **own)
     update: dict[str, dict[str, Any]] = {"model": {**specs, "layers": tables}}
-    for (section, name), chosen in single.items():
-        update.setdefault(section, {})[name] = chosen.spec
+    for (section, name), resolved in single.items():
+        update.setdefault(section, {})[name] = resolved.spec
     for (section, name), chain in lists.items():
-        update.setdefault(section, {})[name] = tuple(chosen.spec for chosen in chain)
+        update.setdefault(section, {})[name] = tuple(resolved.spec for resolved in chain)
     sections = {name: getattr(config, name).model_copy(update=new) for name, new in update.items()}
     return config.model_copy(update=sections)
 
 
-def _there(chosen: Chosen | None) -> Chosen:
-    assert chosen is not None, "a component is missing and no problem says so"
-    return chosen
+def _there(resolved: ResolvedComponent | None) -> ResolvedComponent:
+    assert resolved is not None, "a component is missing and no problem says so"
+    return resolved

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final, Literal, get_origin
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.fields import FieldInfo
 
-from tp_core.options import Spec
+from tp_core.kernel.options import Spec
 
 SCHEMA_VERSION: Final = 1
 
@@ -32,7 +32,7 @@ class Section(BaseModel):
     )
 
 
-class Data(Section):
+class DataConfig(Section):
     path: str = Field(
         "phrases.txt", min_length=1, description="UTF-8 text, one phrase per line (or see layout)"
     )
@@ -60,7 +60,7 @@ class Data(Section):
         return "rows" if self.layout == "packed" else self.phrases
 
 
-class Tokenizer(Section):
+class TokenizerConfig(Section):
     model_type: Literal["unigram", "bpe", "char"] = Field(
         "unigram", description="SentencePiece algorithm"
     )
@@ -69,7 +69,7 @@ class Tokenizer(Section):
     )
 
 
-class Layer(Section):
+class LayerConfig(Section):
     """What a label of `model.pattern` sets differently from `[model]`."""
 
     positional_encoding: Spec[Literal["positional_encoding"]] | None = None
@@ -80,7 +80,7 @@ class Layer(Section):
     mlp_enabled: bool | None = None
 
 
-class Model(Section):
+class ModelConfig(Section):
     # The upper limits are there so that a slip of the finger is an error and not a full memory.
     d_model: int = Field(128, ge=1, le=65536, description="width of the residual stream")
     n_layers: int = Field(4, ge=1, le=1024, description="number of blocks")
@@ -105,10 +105,10 @@ class Model(Section):
     pattern: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")], ...] = Field(
         (), description="labels cycled over the layers; [model.layers.LABEL] says what differs"
     )
-    layers: dict[str, Layer] = Field({}, description="one table per label of the pattern")
+    layers: dict[str, LayerConfig] = Field({}, description="one table per label of the pattern")
 
 
-class Train(Section):
+class TrainConfig(Section):
     seed: int = Field(1, ge=0, le=2**53, description="start values, data order, dropout, samples")
     max_steps: int = Field(1000, ge=1, description="optimizer steps")
     batch_size: int = Field(
@@ -134,18 +134,18 @@ class Train(Section):
     compile: bool = Field(False, description="torch.compile the model; a slow start, faster steps")
 
 
-class Eval(Section):
+class EvalConfig(Section):
     max_lines: int = Field(2000, ge=1, description="most lines of a split an evaluation reads")
 
 
-class Sampling(Section):
+class SamplingConfig(Section):
     max_new_tokens: int = Field(32, ge=1, description="most tokens a sample adds to its prompt")
     samplers: tuple[Spec[Literal["sampler"]], ...] = Field(
         description="the chain that reshapes logits, in order; a token is drawn at its end"
     )
 
 
-class Report(Section):
+class ReportConfig(Section):
     metrics: tuple[Spec[Literal["metric"]], ...] = Field(
         description="what is measured when training ends"
     )
@@ -155,13 +155,13 @@ class Config(Section):
     """A whole experiment."""
 
     schema_version: Literal[1] = SCHEMA_VERSION
-    data: Data = Data()
-    tokenizer: Tokenizer = Tokenizer()
-    model: Model
-    train: Train
-    eval: Eval = Eval()
-    sampling: Sampling
-    report: Report
+    data: DataConfig = DataConfig()
+    tokenizer: TokenizerConfig = TokenizerConfig()
+    model: ModelConfig
+    train: TrainConfig
+    eval: EvalConfig = EvalConfig()
+    sampling: SamplingConfig
+    report: ReportConfig
 
     def as_data(self) -> dict[str, Any]:
         """Plain data for `config.json`: every key, every option."""

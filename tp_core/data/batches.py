@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tp_core.data.dataset import TokenizedSplit
-from tp_core.streams import phrase_hashes, stream, stream_key
-from tp_core.tokenizer import BOS_ID, EOS_ID, PAD_ID
+from tp_core.data.tokenizer import BOS_ID, EOS_ID, PAD_ID
+from tp_core.rng import derive_seed, generator, phrase_hashes
 
 IGNORED = -100
 """The target where there is none; PyTorch's cross entropy skips it by default."""
@@ -24,7 +24,7 @@ _POOL = 64
 
 
 @dataclass(frozen=True, eq=False)
-class Padded:
+class PaddedBatch:
     """Rows of one forward pass, padded on the right to the longest of them.
 
     `inputs` int64 [B, T]: the start token, then the line. `targets` int64 [B, T]: the line, then
@@ -39,7 +39,7 @@ class Padded:
     n_bytes: int
 
 
-class BatchPlan:
+class PaddedDataLoader:
     """The lines of every training step, counted from 0; each line comes once per epoch.
 
     An epoch is shuffled, cut into pools of 64 batches, sorted by length within each pool, cut into
@@ -67,13 +67,13 @@ class BatchPlan:
             self._batches, self._epoch = self._order(epoch), epoch
         return self._batches[place]
 
-    def slices(self, step: int, n: int) -> list[Padded]:
+    def micro_batches(self, step: int, n: int) -> list[PaddedBatch]:
         """The lines of `step`, padded, in at most `n` parts of about as many."""
-        parts = slices(self.lines_for(step), n)
+        parts = split_evenly(self.lines_for(step), n)
         return [pad(self._split, part, BOS_ID, EOS_ID, PAD_ID) for part in parts]
 
     def _order(self, epoch: int) -> list[NDArray[np.int64]]:
-        rng = stream(self._seed, "order", epoch)
+        rng = generator(self._seed, "order", epoch)
         lines = rng.permutation(len(self._lengths))
         # The short batch is a pool of its own: at the end of a sorted one it would get the longest.
         full = len(lines) - len(lines) % self._batch_size
@@ -84,7 +84,7 @@ class BatchPlan:
         return [lines[start : start + self._batch_size] for start in starts]
 
 
-def slices(indices: NDArray[np.int64], n: int) -> list[NDArray[np.int64]]:
+def split_evenly(indices: NDArray[np.int64], n: int) -> list[NDArray[np.int64]]:
     """`indices` in `n` contiguous parts, of sizes that differ by one at most; none empty."""
     return [part for part in np.array_split(indices, n) if len(part)]
 
@@ -95,7 +95,7 @@ def pad(
     bos_id: int,
     eos_id: int,
     pad_id: int,
-) -> Padded:
+) -> PaddedBatch:
     """The lines `indices` as one padded batch, as wide as the longest of them."""
     starts = split.offsets[indices][:, None]
     n_tokens = (split.offsets[indices + 1] - split.offsets[indices])[:, None]
@@ -107,7 +107,7 @@ def pad(
     inputs = np.full_like(targets, bos_id)
     inputs[:, 1:] = targets[:, :-1]
     used = columns < lengths[:, None]
-    return Padded(
+    return PaddedBatch(
         inputs=np.where(used, inputs, pad_id),
         targets=np.where(columns < n_tokens, targets, np.where(used, eos_id, IGNORED)),
         lengths=lengths,
@@ -125,7 +125,7 @@ def eval_batches(split: TokenizedSplit, batch_size: int, max_lines: int) -> list
     chosen = np.arange(len(split))
     if len(split) > max_lines:
         texts = (split.text_bytes(index) for index in range(len(split)))
-        hashes = phrase_hashes(texts, stream_key(0, "evaluation"))
+        hashes = phrase_hashes(texts, derive_seed(0, "evaluation"))
         chosen = np.sort(np.argsort(hashes, kind="stable")[:max_lines])
     chosen = chosen[np.argsort(split.lengths[chosen], kind="stable")]
     return [chosen[start : start + batch_size] for start in range(0, len(chosen), batch_size)]

@@ -21,10 +21,10 @@ import sentencepiece
 from numpy.typing import NDArray
 
 from tp_core.data.lines import Lines, parse_lines, read_bytes, split_lines
-from tp_core.data.text import cut_pieces, parse_text, split_text, tokenize_text
+from tp_core.data.text import cut_chunks, parse_text, split_text, tokenize_text
 from tp_core.data.tokenized import TokenizedSplit, cut_lines, offsets_of
+from tp_core.data.tokenizer import Tokenizer
 from tp_core.errors import TpError
-from tp_core.tokenizer import Tokenizer
 
 __all__ = ["Counts", "Dataset", "Layout", "Overlong", "TokenizedSplit", "load_dataset"]
 
@@ -157,7 +157,7 @@ def _text(
 def _pieces(whole: Dataset, max_seq_len: int) -> Dataset:
     sizes = _piece_sizes(whole.tokenizer)
     train, val, test = (
-        cut_pieces(split, max_seq_len, sizes) for split in (whole.train, whole.val, whole.test)
+        cut_chunks(split, max_seq_len, sizes) for split in (whole.train, whole.val, whole.test)
     )
     used = {"train": len(train), "val": len(val), "test": len(test)}
     counts = Counts(sum(used.values()), 0, 0, used, dict.fromkeys(used, 0))

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from tp_core.data.batches import BatchPlan, Padded
+from tp_core.data.batches import PaddedBatch, PaddedDataLoader
 from tp_core.data.dataset import Layout, TokenizedSplit
-from tp_core.data.packing import Packed, PackedPlan
+from tp_core.data.packed import PackedBatch, PackedDataLoader
 
-Rows = Padded | Packed
-Steps = BatchPlan | PackedPlan
+Batch = PaddedBatch | PackedBatch
+DataLoader = PaddedDataLoader | PackedDataLoader
 
 
-def training_steps(
+def make_data_loader(
     layout: Layout, split: TokenizedSplit, *, batch_size: int, seed: int, max_seq_len: int
-) -> Steps:
+) -> DataLoader:
     """The rows of every step. `batch_size` counts rows: lines, packed rows, or pieces of a text."""
     if layout == "packed":
-        return PackedPlan(split, batch_size=batch_size, seed=seed, width=max_seq_len)
-    return BatchPlan(split, batch_size=batch_size, seed=seed)
+        return PackedDataLoader(split, batch_size=batch_size, seed=seed, width=max_seq_len)
+    return PaddedDataLoader(split, batch_size=batch_size, seed=seed)

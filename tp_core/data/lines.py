@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from tp_core.data.tokenizer import SPACE_MARK
 from tp_core.errors import TpError
-from tp_core.streams import phrase_hashes, stream_key
-from tp_core.tokenizer import SPACE_MARK
+from tp_core.rng import derive_seed, phrase_hashes
 
 _UTF8_BOM = b"\xef\xbb\xbf"
 _UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
@@ -117,7 +117,7 @@ def split_lines(
     two copies of it are always together. Raises TpError when train or val would be empty, or test
     while `test_fraction` > 0.
     """
-    places = phrase_hashes(lines, stream_key(split_seed, "split")) * 2.0**-64
+    places = phrase_hashes(lines, derive_seed(split_seed, "split")) * 2.0**-64
     is_val = places < val_fraction
     is_test = ~is_val & (places < val_fraction + test_fraction)
     split = Split(

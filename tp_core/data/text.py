@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from tp_core.data.lines import decode_file
 from tp_core.data.tokenized import TokenizedSplit, offsets_of
+from tp_core.data.tokenizer import Tokenizer
 from tp_core.errors import TpError
-from tp_core.tokenizer import Tokenizer
 
 _CHUNK = 20_000  # lines tokenised at a time: Python lists of ids are large
 _NEWLINE = ord("\n")
@@ -92,7 +92,7 @@ def tokenize_text(path: Path, part: Part, tokenizer: Tokenizer) -> TokenizedSpli
     )
 
 
-def cut_pieces(whole: TokenizedSplit, size: int, sizes: NDArray[np.int64]) -> TokenizedSplit:
+def cut_chunks(whole: TokenizedSplit, size: int, sizes: NDArray[np.int64]) -> TokenizedSplit:
     """What `tokenize_text` made in pieces of `size` tokens, the last one of what is left.
 
     `sizes` int64 [vocab_size]: how many bytes each id stands for. A piece has no end, and its

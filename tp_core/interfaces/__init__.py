@@ -1,10 +1,10 @@
 """What a component's code may use, beside torch: the public tensor side of the plugin API."""
 
 from tp_core.interfaces.attend import attend
-from tp_core.interfaces.build import BuildContext
-from tp_core.interfaces.cache import Keys, KVCache
-from tp_core.interfaces.positions import Positions
-from tp_core.interfaces.report import Headline, ReportView, SplitScores, TokenScores
+from tp_core.interfaces.context import BuildContext
+from tp_core.interfaces.kv_cache import KVCache, KVEntries
+from tp_core.interfaces.metrics import Headline, MetricView, SplitLosses, TokenLosses
+from tp_core.interfaces.positional_encoding import PositionalEncoding
 from tp_core.interfaces.roles import ParameterInfo
 from tp_core.interfaces.sampling import SamplerStep
 from tp_core.interfaces.sequence import SequenceInfo, visible
@@ -14,15 +14,15 @@ __all__ = [
     "BuildContext",
     "Headline",
     "KVCache",
-    "Keys",
+    "KVEntries",
+    "MetricView",
     "ParameterInfo",
-    "Positions",
-    "ReportView",
+    "PositionalEncoding",
     "SamplerStep",
     "SequenceInfo",
-    "SplitScores",
+    "SplitLosses",
     "State",
-    "TokenScores",
+    "TokenLosses",
     "attend",
     "part",
     "visible",

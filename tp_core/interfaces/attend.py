@@ -9,52 +9,49 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tp_core.interfaces.cache import Keys
-from tp_core.interfaces.positions import Positions
+from tp_core.interfaces.kv_cache import FEATURES, KVEntries
 from tp_core.interfaces.sequence import SequenceInfo, visible
 
 
 def attend(
     q: Tensor,
-    keys: Keys,
+    kv: KVEntries,
     seq: SequenceInfo,
-    positions: Positions,
     *,
     k: str = "k",
     v: str = "v",
-    window: int | None = None,
     scale: float | None = None,
     softcap: float | None = None,
     sink: Tensor | None = None,
     dropout: float = 0.0,
-    features: Tensor | None = None,
 ) -> Tensor:
     """Weigh the values of the visible keys: [B, H, T, Dv] for queries [B, H, T, Dk].
 
-    `keys[k]` is [B, S, Hk, Dk] and `keys[v]` [B, S, Hk, Dv], with H a multiple of Hk. The order is
-    scale·qk → softcap → + bias → score → mask → sink → softmax in fp32 → dropout → ·v. `softcap` c
-    squashes logits to c·tanh(logit / c); `sink` [H] is the logit of a key without value; `scale` is
-    1/√Dk where it isn't given. `features` are this pass's own, for encodings that score; those of
-    the keys are cached with them as "features".
+    `kv[k]` is [B, S, Hk, Dk] and `kv[v]` [B, S, Hk, Dv], with H a multiple of Hk. The order is
+    scale·qk → softcap → + bias → score → mask → sink → softmax in fp32 → dropout → ·v, with the
+    bias, the score and the window of the cache `kv` is from. `softcap` c squashes logits to
+    c·tanh(logit / c); `sink` [H] is the logit of a key without value; `scale` is 1/√Dk where it
+    isn't given.
     """
-    k_heads, v_heads = keys[k].transpose(1, 2), keys[v].transpose(1, 2)
-    plain = seq.plain and not keys.cached
+    encoding, window = kv.encoding, kv.window
+    k_heads, v_heads = kv[k].transpose(1, 2), kv[v].transpose(1, 2)
+    causal_only = seq.causal_only and not kv.cached
     length = q.shape[2]
     scale = 1 / math.sqrt(q.shape[-1]) if scale is None else scale
-    custom = softcap is not None or sink is not None or positions.scores
-    if plain and not custom and not positions.biases and (window is None or window >= length):
+    custom = softcap is not None or sink is not None or encoding.scores
+    if causal_only and not custom and not encoding.biases and (window is None or window >= length):
         return _fused(q, k_heads, v_heads, scale, dropout, is_causal=True)
-    if plain:
+    if causal_only:
         # All rows are alike, and pads come after every token: one row's mask serves all.
         index = torch.arange(length, device=q.device)[None]
         row = SequenceInfo(index, torch.zeros_like(index), index >= 0)
         mask = visible(row, index, row.documents, window)
-        bias = positions.bias(index, index)
+        bias = encoding.bias(index, index)
     else:
-        mask = visible(seq, keys.positions, keys.documents, window)
+        mask = visible(seq, kv.positions, kv.documents, window)
         # A pad sees nothing, and a softmax over nothing is NaN. What it computes is never used.
         mask = mask | ~seq.valid[:, :, None]
-        bias = positions.bias(seq.positions, keys.positions)
+        bias = encoding.bias(seq.positions, kv.positions)
     mask = mask[:, None]
     if not custom:
         seen = mask if bias is None else bias.masked_fill(~mask, -math.inf).to(q.dtype)
@@ -67,8 +64,8 @@ def attend(
         logits = softcap * torch.tanh(logits / softcap)
     if bias is not None:
         logits = logits + bias
-    if positions.scores:
-        logits = positions.score(q, logits, features, keys.entries.get("features"), mask)
+    if encoding.scores:
+        logits = encoding.score(q, logits, kv.query_features, kv.tensors.get(FEATURES), mask)
     logits = logits.masked_fill(~mask, -math.inf)
     if sink is not None:
         column = sink.float()[None, :, None, None].expand(*logits.shape[:3], 1)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tp_core.interfaces.state import State
-from tp_core.streams import counter_uniform
+from tp_core.rng import counter_uniform
 
 
 @dataclass(frozen=True, eq=False)

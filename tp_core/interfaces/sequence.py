@@ -27,7 +27,7 @@ class SequenceInfo:
     positions: Tensor
     documents: Tensor
     valid: Tensor
-    plain: bool = False
+    causal_only: bool = False
     shared: dict[Any, Any] = field(default_factory=dict)
     losses: dict[str, Tensor] = field(default_factory=dict)
 
@@ -37,7 +37,7 @@ class SequenceInfo:
         index = torch.arange(width, device=lengths.device).expand(len(lengths), width)
         valid = index < lengths[:, None]
         positions = torch.where(valid, index, -1)
-        return cls(positions, torch.zeros_like(positions), valid, plain=True)
+        return cls(positions, torch.zeros_like(positions), valid, causal_only=True)
 
     @classmethod
     def of_positions(cls, positions: Tensor, documents: Tensor | None = None) -> SequenceInfo:
@@ -49,7 +49,7 @@ class SequenceInfo:
     def token_positions(self) -> Tensor:
         """`positions`, as [1, T] where all rows are alike but for pads: for what depends on
         nothing else, so that it is computed once for the batch."""
-        if not self.plain:
+        if not self.causal_only:
             return self.positions
         return torch.arange(self.positions.shape[1], device=self.positions.device)[None]
 

@@ -11,17 +11,17 @@ from collections.abc import Iterator, Sequence
 
 from packaging.utils import canonicalize_name
 
-from tp_core.discovery import GROUP, OWN, Plugin, damaged
 from tp_core.errors import TpError, did_you_mean
+from tp_core.kernel.catalogue import Catalogue
+from tp_core.kernel.discovery import GROUP, OWN, Plugin, damaged
 from tp_core.plugin_check import metadata
-from tp_core.plugin_check.findings import Finding, Report
+from tp_core.plugin_check.findings import DistributionCheck, Finding
 from tp_core.plugin_check.process import probe
-from tp_core.plugins import Catalogue
 
 __all__ = ["Finding", "Report", "check_distribution", "check_everything"]
 
 
-def check_distribution(name: str) -> Report:
+def check_distribution(name: str) -> DistributionCheck:
     """What is wrong with one distribution, disabled or not. `TpError` if it isn't installed."""
     name = canonicalize_name(name)
     installed = metadata.installed()
@@ -35,7 +35,7 @@ def check_distribution(name: str) -> Report:
     return _report(name, installed[name].version, plugins, metadata.editable_checkouts().get(name))
 
 
-def check_everything() -> Iterator[Report]:
+def check_everything() -> Iterator[DistributionCheck]:
     """What is wrong with each distribution that has to do with tp and isn't disabled."""
     catalogue = Catalogue()
     checkouts = metadata.editable_checkouts()
@@ -48,12 +48,12 @@ def check_everything() -> Iterator[Report]:
             yield _report(name, installed[name].version, plugins, checkouts.get(name))
     for place, reason in damaged():
         finding = Finding(place, f"its metadata can't be read, so tp passes it over: {reason}")
-        yield Report(place.rpartition("/")[2], "", (), (finding.as_warning(),))
+        yield DistributionCheck(place.rpartition("/")[2], "", (), (finding.as_warning(),))
 
 
 def _report(
     name: str, version: str, plugins: Sequence[Plugin], checkout: metadata.Checkout | None
-) -> Report:
+) -> DistributionCheck:
     findings = list(metadata.findings(plugins, checkout))
     if not plugins and not findings:
         findings.append(
@@ -75,4 +75,4 @@ def _report(
                 f'add dependencies = ["{OWN}>=..."] to its pyproject.toml and install it again',
             ).as_warning()
         )
-    return Report(name, version, components, tuple(findings))
+    return DistributionCheck(name, version, components, tuple(findings))

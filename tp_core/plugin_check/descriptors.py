@@ -8,13 +8,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
 from typing import Any
 
-from tp_core.component import SITES
-from tp_core.config.resolve import resolve_spec
+from tp_core.config.components import resolve_spec
 from tp_core.errors import TpError, did_you_mean
-from tp_core.loading import Registered
-from tp_core.options import Dims, Options, Spec
+from tp_core.kernel.catalogue import Catalogue
+from tp_core.kernel.component import SITES
+from tp_core.kernel.loading import RegisteredComponent
+from tp_core.kernel.options import Dims, Options, Spec
 from tp_core.plugin_check.findings import Finding
-from tp_core.plugins import Catalogue
 from tp_core.testing.variants import Variant, variants
 
 # Any sizes that fit together; what is asked is whether an answer comes, and not which.
@@ -22,7 +22,7 @@ _DIMS = Dims(dim=64, d_model=64, n_layers=2, n_heads=4, head_dim=16, max_seq_len
 
 
 def descriptor_findings(
-    registered: Registered, hook_place: str, catalogue: Catalogue
+    registered: RegisteredComponent, hook_place: str, catalogue: Catalogue
 ) -> Iterator[Finding]:
     """What is wrong with one component's descriptor; `hook_place` is where it is made."""
     component, who = registered.component, f"{registered.kind} '{registered.component.name}'"
@@ -37,7 +37,7 @@ def descriptor_findings(
 
 
 def _variant_faults(
-    registered: Registered, variant: Variant, catalogue: Catalogue
+    registered: RegisteredComponent, variant: Variant, catalogue: Catalogue
 ) -> Iterator[str]:
     """What is wrong with one set of options."""
     if variant.fault:

@@ -29,7 +29,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Report:
+class DistributionCheck:
     """A distribution, the (kind, name) of its components, and what was found."""
 
     distribution: str

@@ -14,7 +14,7 @@ from urllib.request import url2pathname
 
 from packaging.utils import canonicalize_name
 
-from tp_core.discovery import GROUP, Plugin, headers_of, incompatibility
+from tp_core.kernel.discovery import GROUP, Plugin, headers_of, incompatibility
 from tp_core.plugin_check.findings import Finding
 
 

@@ -16,12 +16,12 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
 
-from tp_core.discovery import GROUP, OWN, Plugin
-from tp_core.hookspecs import hook_of
-from tp_core.loading import Loaded, Registered, classify, load, locate
+from tp_core.kernel.catalogue import Catalogue
+from tp_core.kernel.discovery import GROUP, OWN, Plugin
+from tp_core.kernel.hookspecs import hook_of
+from tp_core.kernel.loading import LoadedPlugin, RegisteredComponent, classify, load, locate
 from tp_core.plugin_check.descriptors import descriptor_findings
 from tp_core.plugin_check.findings import Finding
-from tp_core.plugins import Catalogue
 
 Say = Callable[..., None]
 
@@ -90,7 +90,7 @@ def _probe(plugins: list[Plugin], say: Say) -> None:
         tell(target_findings(registered, hook_place(registered)))
 
 
-def _broken(one: Loaded) -> Finding:
+def _broken(one: LoadedPlugin) -> Finding:
     module = one.plugin.value.partition(":")[0]
     place = locate(module) or module or f"{one.plugin.distribution} {one.plugin.version}"
     return Finding(place, f"entry point '{one.plugin.entry}': {one.broken}")
@@ -104,7 +104,7 @@ def _early_torch(place: str) -> Finding:
     )
 
 
-def _shadowed(registered: Registered, catalogue: Catalogue) -> Iterable[Finding]:
+def _shadowed(registered: RegisteredComponent, catalogue: Catalogue) -> Iterable[Finding]:
     if registered.plugin.distribution == OWN:
         return
     own = [c for one in catalogue.load_distribution(OWN) for c in one.components]
@@ -118,7 +118,7 @@ def _shadowed(registered: Registered, catalogue: Catalogue) -> Iterable[Finding]
             ).as_warning()
 
 
-def hook_place(registered: Registered) -> str:
+def hook_place(registered: RegisteredComponent) -> str:
     """`file:line` of the function that brings a component."""
     plugin = registered.plugin
     try:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from tp_core.discovery import Plugin
+from tp_core.kernel.discovery import Plugin
 from tp_core.plugin_check.findings import Finding
 
 TIMEOUT_S = 300

@@ -8,15 +8,15 @@ import traceback
 from collections.abc import Iterator
 from typing import Any
 
-from tp_core.component import SITES
+from tp_core.assembly.signatures import CONTRACTS, adapt
 from tp_core.errors import TpError, did_you_mean
-from tp_core.interfaces.adapt import CONTRACTS, adapt
-from tp_core.interfaces.report import Headline
-from tp_core.loading import Registered
+from tp_core.interfaces.metrics import Headline
+from tp_core.kernel.component import SITES
+from tp_core.kernel.loading import RegisteredComponent
 from tp_core.plugin_check.findings import Finding
 
 
-def target_findings(registered: Registered, hook_place: str) -> Iterator[Finding]:
+def target_findings(registered: RegisteredComponent, hook_place: str) -> Iterator[Finding]:
     """What is wrong with the class a descriptor points at; `hook_place` is where it does."""
     component, who = registered.component, f"{registered.kind} '{registered.component.name}'"
     name, _, attribute = component.target.partition(":")
@@ -41,7 +41,7 @@ def target_findings(registered: Registered, hook_place: str) -> Iterator[Finding
         yield Finding(_place(cls), f"{who}: {message}")
 
 
-def _class_faults(registered: Registered, cls: type) -> Iterator[str]:
+def _class_faults(registered: RegisteredComponent, cls: type) -> Iterator[str]:
     kind, needs = registered.kind, registered.component.needs
     try:
         inspect.signature(cls).bind("options", "ctx")

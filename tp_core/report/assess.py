@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tp_core.config.resolve import Chosen
+from tp_core.assembly.attribution import attribute_errors
+from tp_core.config.components import ResolvedComponent
 from tp_core.errors import TpError
-from tp_core.interfaces.blame import blame
-from tp_core.interfaces.report import Headline, ReportView
+from tp_core.evaluation.metrics import labels, measure
+from tp_core.interfaces.metrics import Headline, MetricView
 from tp_core.report.intervals import Interval, of_mean, of_subsets
 from tp_core.report.references import references
-from tp_core.streams import stream
-from tp_core.training.measure import labels, measure
+from tp_core.rng import generator
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,27 +37,29 @@ class Assessment:
     """
 
     label: str
-    chosen: Chosen
+    resolved: ResolvedComponent
     headline: tuple[Headline, ...]
     readings: Mapping[str, Reading]
 
 
-def assess(metrics: Sequence[tuple[Chosen, Any]], view: ReportView, seed: int) -> list[Assessment]:
+def assess(
+    metrics: Sequence[tuple[ResolvedComponent, Any]], view: MetricView, seed: int
+) -> list[Assessment]:
     """Every metric's results, those of one label once."""
     compared = {"samples": view, **references(view, seed)}
     found: dict[str, Assessment] = {}
-    names = labels([chosen for chosen, _ in metrics])
-    for label, (chosen, metric) in zip(names, metrics, strict=True):
+    names = labels([resolved for resolved, _ in metrics])
+    for label, (resolved, metric) in zip(names, metrics, strict=True):
         if label in found:
             continue
         if getattr(type(metric), "of_samples", False):
             readings = {
-                name: _read(chosen, metric, one, (seed, label, name))
+                name: _read(resolved, metric, one, (seed, label, name))
                 for name, one in compared.items()
             }
         else:
-            readings = {"model": Reading(0, measure(chosen, metric, view), {})}
-        found[label] = Assessment(label, chosen, tuple(type(metric).headline), readings)
+            readings = {"model": Reading(0, measure(resolved, metric, view), {})}
+        found[label] = Assessment(label, resolved, tuple(type(metric).headline), readings)
     return list(found.values())
 
 
@@ -80,49 +82,53 @@ def lookup(result: Mapping[str, Any], key: str) -> Any:
     return value
 
 
-def _read(chosen: Chosen, metric: Any, view: ReportView, where: tuple[int, str, str]) -> Reading:
+def _read(
+    resolved: ResolvedComponent, metric: Any, view: MetricView, where: tuple[int, str, str]
+) -> Reading:
     seed, *purpose = where
     n = len(view.samples)
-    result = measure(chosen, metric, view)
-    values = _values(chosen, metric, view)
+    result = measure(resolved, metric, view)
+    values = _values(resolved, metric, view)
     intervals = {}
     for key, one in values.items():
-        if (interval := of_mean(one, stream(seed, "bootstrap", *purpose, key))) is not None:
+        if (interval := of_mean(one, generator(seed, "bootstrap", *purpose, key))) is not None:
             intervals[key] = interval
     headline = {one.key: one for one in type(metric).headline}
     if not headline.keys() <= values.keys():
         others = {k: v for k, v in numbers(result).items() if k not in values}
-        rng = stream(seed, "subsampling", *purpose)
+        rng = generator(seed, "subsampling", *purpose)
 
         def compute(indices: NDArray[np.int64]) -> dict[str, float]:
-            return numbers(measure(chosen, metric, _subset(view, indices)))
+            return numbers(measure(resolved, metric, _subset(view, indices)))
 
         found = of_subsets(others, compute, n, rng)
         intervals |= {key: _clipped(one, headline.get(key)) for key, one in found.items()}
     return Reading(n, result, intervals)
 
 
-def _values(chosen: Chosen, metric: Any, view: ReportView) -> dict[str, NDArray[np.float64]]:
+def _values(
+    resolved: ResolvedComponent, metric: Any, view: MetricView
+) -> dict[str, NDArray[np.float64]]:
     """What the metric says of each sample, by key. Raises `TpError` where it doesn't fit them."""
     if not hasattr(metric, "per_sample"):
         return {}
-    with blame([(metric, chosen)]):
+    with attribute_errors([(metric, resolved)]):
         values = {key: np.asarray(v, np.float64) for key, v in metric.per_sample(view).items()}
     for key, one in values.items():
         if one.shape != (len(view.samples),):
             raise TpError(
-                f"metric '{chosen.name}': per_sample gave values of shape {one.shape} for '{key}' "
-                f"of {len(view.samples)} samples"
+                f"metric '{resolved.name}': per_sample gave values of shape {one.shape} for "
+                f"'{key}' of {len(view.samples)} samples"
             )
     return values
 
 
-def _subset(view: ReportView, indices: NDArray[np.int64]) -> ReportView:
-    chosen = indices.tolist()
+def _subset(view: MetricView, indices: NDArray[np.int64]) -> MetricView:
+    resolved = indices.tolist()
     return replace(
         view,
-        samples=[view.samples[i] for i in chosen],
-        stops=[view.stops[i] for i in chosen],
+        samples=[view.samples[i] for i in resolved],
+        stops=[view.stops[i] for i in resolved],
     )
 
 

@@ -23,11 +23,11 @@ from dataclasses import asdict
 from datetime import datetime, timezone
 from typing import Any
 
-from tp_core.artifacts import LoadedRun
-from tp_core.interfaces.report import ReportView, SplitScores
+from tp_core.interfaces.metrics import MetricView, SplitLosses
 from tp_core.report.assess import Assessment, Reading
 from tp_core.report.references import remarks
 from tp_core.report.verdict import Evidence, Verdict
+from tp_core.runs.opening import LoadedRun
 
 SCHEMA_VERSION = 1
 _VERSIONS = ("transformer-playground", "torch", "numpy", "sentencepiece")
@@ -38,7 +38,7 @@ def document(
     loaded: LoadedRun,
     checkpoint: str,
     data: Mapping[str, Any],
-    view: ReportView,
+    view: MetricView,
     sampling: Mapping[str, Any],
     sample_marks: Sequence[str],
     assessments: Sequence[Assessment],
@@ -60,7 +60,7 @@ def document(
         "versions": {name: importlib.metadata.version(name) for name in _VERSIONS},
         "data": data,
         "verdict": asdict(verdict),
-        "scores": {name: _figures(scores) for name, scores in view.scores.items()},
+        "scores": {name: _figures(losses) for name, losses in view.losses.items()},
         "baselines": {name: {"val_bits_per_byte": bits} for name, bits in baselines.items()},
         "mass": evidence.mass,
         "metrics": {one.label: _metric(one) for one in assessments},
@@ -75,20 +75,20 @@ def document(
     }
 
 
-def _figures(scores: SplitScores) -> dict[str, Any]:
+def _figures(losses: SplitLosses) -> dict[str, Any]:
     return {
-        "lines": len(scores.nll),
-        "loss": _finite(scores.loss),
-        "bits_per_byte": _finite(scores.bits_per_byte),
+        "lines": len(losses.nll),
+        "loss": _finite(losses.loss),
+        "bits_per_byte": _finite(losses.bits_per_byte),
     }
 
 
 def _metric(one: Assessment) -> dict[str, Any]:
     return {
-        "name": one.chosen.name,
-        "distribution": one.chosen.registered.plugin.distribution,
-        "summary": one.chosen.registered.component.summary,
-        "options": one.chosen.options.model_dump(mode="json"),
+        "name": one.resolved.name,
+        "distribution": one.resolved.registered.plugin.distribution,
+        "summary": one.resolved.registered.component.summary,
+        "options": one.resolved.options.model_dump(mode="json"),
         "headline": [asdict(headline) for headline in one.headline],
         "readings": {name: _reading(reading) for name, reading in one.readings.items()},
     }

@@ -86,20 +86,20 @@ def of_subsets(
     for key, figure in figures.items():
         values = [one[key] for one in seen if key in one]
         if len(values) == len(seen):
-            reach = _Z * float(np.std(values, ddof=1)) * scale
-            low = figure - reach
+            half_width = _Z * float(np.std(values, ddof=1)) * scale
+            low = figure - half_width
             # A distance or a share is never negative, and neither is its interval.
             low = max(low, 0.0) if min(values) >= 0 else low
-            found[key] = Interval(low, figure + reach, "subsampling")
+            found[key] = Interval(low, figure + half_width, "subsampling")
     return found
 
 
 def wilson(rate: float, n: int) -> Interval:
     """Of a rate that `rate` of `n` samples have shown; n at least 1."""
     centre = rate + _Z**2 / (2 * n)
-    reach = _Z * math.sqrt(rate * (1 - rate) / n + _Z**2 / (4 * n * n))
+    half_width = _Z * math.sqrt(rate * (1 - rate) / n + _Z**2 / (4 * n * n))
     whole = 1 + _Z**2 / n
     # What rounding makes of the ends where all samples agree is 0 and 1.
-    low = (centre - reach) / whole if rate > 0 else 0.0
-    high = (centre + reach) / whole if rate < 1 else 1.0
+    low = (centre - half_width) / whole if rate > 0 else 0.0
+    high = (centre + half_width) / whole if rate < 1 else 1.0
     return Interval(low, high, "wilson")

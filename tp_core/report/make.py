@@ -12,30 +12,30 @@ from typing import Any
 import numpy as np
 import torch
 
-from tp_core.artifacts import LoadedRun
+from tp_core.assembly.builder import Builder
 from tp_core.config.plan import Plan
 from tp_core.data.dataset import Dataset
+from tp_core.evaluation.baselines import baselines
 from tp_core.files import read_json
-from tp_core.generation import generate
-from tp_core.interfaces.build import Builder
-from tp_core.interfaces.report import ReportView, SplitScores
-from tp_core.jsonl import read_jsonl
+from tp_core.generation.generate import generate
+from tp_core.generation.sampler_chain import SamplerChain
+from tp_core.interfaces.metrics import MetricView, SplitLosses
+from tp_core.model.device import peak_memory_mib
 from tp_core.report.assess import assess
 from tp_core.report.document import document
+from tp_core.report.losses import distinct_losses, split_losses
 from tp_core.report.references import marks
-from tp_core.report.scoring import distinct_scores, split_scores
 from tp_core.report.verdict import Evidence, judge, points
-from tp_core.sampling import SamplerChain
-from tp_core.training.baselines import baselines
-from tp_core.training.run_data import open_run_data
-from tp_core.training.session import memory_mib
+from tp_core.runs.data import open_run_data
+from tp_core.runs.jsonl import read_jsonl
+from tp_core.runs.opening import LoadedRun
 
 MASS_LINES = 100_000
 """With more training lines than this, their mass is not computed unless it is asked for."""
 
 
 @dataclass(frozen=True)
-class Settings:
+class ReportSettings:
     """What a report is asked for.
 
     `plan` has the samplers and metrics to use, `prompt` is empty for unconditional samples and
@@ -53,7 +53,7 @@ class Settings:
 
 
 def make_report(
-    loaded: LoadedRun, settings: Settings, say: Callable[[str], None]
+    loaded: LoadedRun, settings: ReportSettings, say: Callable[[str], None]
 ) -> dict[str, Any]:
     """The report as plain data; `say` hears what is being done. Nothing is written.
 
@@ -70,20 +70,20 @@ def make_report(
     with clock("sampling"):
         view = replace(_samples(loaded, settings), texts=texts, evaluations=evaluations)
     with clock("scoring"):
-        view = replace(view, scores=split_scores(loaded, dataset))
+        view = replace(view, losses=split_losses(loaded, dataset))
     whole = loaded.model.ends  # lines are phrases, not pieces of a text cut anywhere
     if whole and (settings.train_mass or len(texts["train"]) <= MASS_LINES):
         with clock("scoring every training phrase"):
-            val = view.scores["val"]
-            view = replace(view, distinct=distinct_scores(loaded, dataset, texts, val))
+            val = view.losses["val"]
+            view = replace(view, distinct=distinct_losses(loaded, dataset, texts, val))
     with clock("baselines"):
-        beside = baselines(dataset, ends=loaded.model.ends)
+        baseline_bits = baselines(dataset, ends=loaded.model.ends)
     data = _data(loaded, dataset, view)
     del dataset  # metrics may need the memory
     with clock("metrics"):
         assessments = assess(metrics, view, settings.seed)
     known = marks(view.samples, view)
-    evidence = _evidence(loaded, view, known, beside)
+    evidence = _evidence(loaded, view, known, baseline_bits)
     return document(
         loaded=loaded,
         checkpoint=settings.checkpoint,
@@ -93,9 +93,9 @@ def make_report(
         sample_marks=known,
         assessments=assessments,
         evidence=evidence,
-        baselines=beside,
+        baselines=baseline_bits,
         verdict=judge(evidence),
-        perf={"seconds": clock.seconds, "memory_mib": memory_mib(torch.device("cpu"))},
+        perf={"seconds": clock.seconds, "memory_mib": peak_memory_mib(torch.device("cpu"))},
     )
 
 
@@ -122,7 +122,7 @@ def _metrics(plan: Plan, loaded: LoadedRun) -> list[tuple[Any, Any]]:
     return [(chosen, builder.build(chosen, f"metrics.{chosen.name}")) for chosen in plan.metrics]
 
 
-def _samples(loaded: LoadedRun, settings: Settings) -> ReportView:
+def _samples(loaded: LoadedRun, settings: ReportSettings) -> MetricView:
     continuations = generate(
         loaded.model,
         SamplerChain(settings.plan, loaded.tokenizer.vocab_size),
@@ -133,10 +133,10 @@ def _samples(loaded: LoadedRun, settings: Settings) -> ReportView:
         autocast=loaded.autocast,
     )
     texts = [settings.prompt + loaded.tokenizer.decode(one.tokens) for one in continuations]
-    return ReportView(samples=texts, stops=[one.stopped for one in continuations])
+    return MetricView(samples=texts, stops=[one.stopped for one in continuations])
 
 
-def _data(loaded: LoadedRun, dataset: Dataset, view: ReportView) -> dict[str, Any]:
+def _data(loaded: LoadedRun, dataset: Dataset, view: MetricView) -> dict[str, Any]:
     recorded = read_json(loaded.run.provenance_path).get("data") or {}
     return {
         "path": recorded.get("path") or loaded.plan.config.data.path,
@@ -145,7 +145,7 @@ def _data(loaded: LoadedRun, dataset: Dataset, view: ReportView) -> dict[str, An
     }
 
 
-def _sampling(settings: Settings) -> dict[str, Any]:
+def _sampling(settings: ReportSettings) -> dict[str, Any]:
     return {
         "prompt": settings.prompt,
         "n_samples": settings.n_samples,
@@ -157,12 +157,12 @@ def _sampling(settings: Settings) -> dict[str, Any]:
 
 def _evidence(
     loaded: LoadedRun,
-    view: ReportView,
+    view: MetricView,
     known: Sequence[str],
-    beside: Mapping[str, float],
+    baseline_bits: Mapping[str, float],
 ) -> Evidence:
     different = dict(zip(view.samples, known, strict=True))
-    bits = {name: view.scores[name].bits_per_byte for name in _SPLITS}
+    bits = {name: view.losses[name].bits_per_byte for name in _SPLITS}
     phrases = {
         name: len(view.distinct[name].nll if view.distinct else set(view.texts[name]))
         for name in _SPLITS
@@ -171,8 +171,8 @@ def _evidence(
         step=loaded.step,
         train=_number(bits["train"]),
         val=_number(bits["val"]),
-        unigram=min(beside["token_unigram"], beside["character_unigram"]),
-        ngram=beside["character_5gram"],
+        unigram=min(baseline_bits["token_unigram"], baseline_bits["character_unigram"]),
+        ngram=baseline_bits["character_5gram"],
         curve=points(view.evaluations),
         distinct_samples=len(different),
         copies={name: list(different.values()).count(name) for name in _SPLITS},
@@ -181,9 +181,9 @@ def _evidence(
     )
 
 
-def _mass(scores: SplitScores) -> float:
+def _mass(losses: SplitLosses) -> float:
     """What the phrases' probabilities add up to."""
-    return math.fsum(np.exp(-scores.nll))
+    return math.fsum(np.exp(-losses.nll))
 
 
 def _number(bits: float | None) -> float:

@@ -8,7 +8,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from tp_core.report.curves import curve_svg
-from tp_core.report.tables import READINGS, Document, number, reach, tables
+from tp_core.report.tables import READINGS, Document, interval_text, number, tables
 
 
 def render_page(document: Document, clean: Callable[[str], str]) -> str:
@@ -35,7 +35,13 @@ def _details(metric: Mapping[str, Any]) -> dict[str, Any]:
     flat = {name: dict(_flat(one["result"])) for name, one in readings.items()}
     keys = list(dict.fromkeys(key for values in flat.values() for key in values))
     rows = [
-        (key, [number(flat[name].get(key)) + reach(one, key) for name, one in readings.items()])
+        (
+            key,
+            [
+                number(flat[name].get(key)) + interval_text(one, key)
+                for name, one in readings.items()
+            ],
+        )
         for key in keys
     ]
     titles = [READINGS.get(name, "value") for name in readings]

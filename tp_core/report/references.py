@@ -7,26 +7,26 @@ from dataclasses import replace
 
 import numpy as np
 
-from tp_core.interfaces.report import ReportView
-from tp_core.streams import stream
+from tp_core.interfaces.metrics import MetricView
+from tp_core.rng import generator
 
 SPLITS = {"held_out": "val", "training": "train"}
 """What a reference is called, and the split its phrases are of."""
 
 
-def references(view: ReportView, seed: int) -> dict[str, ReportView]:
+def references(view: MetricView, seed: int) -> dict[str, MetricView]:
     """The view with its samples replaced by phrases drawn from a split without replacement.
 
     There are as many as samples, or all there are; each ended by itself.
     """
     found = {}
     for name, split in SPLITS.items():
-        texts = drawn(view.texts.get(split, ()), len(view.samples), stream(seed, "report", name))
+        texts = drawn(view.texts.get(split, ()), len(view.samples), generator(seed, "report", name))
         found[name] = replace(view, samples=texts, stops=["end"] * len(texts))
     return found
 
 
-def remarks(view: ReportView, *, whole: bool) -> list[str]:
+def remarks(view: MetricView, *, whole: bool) -> list[str]:
     """What to bear in mind when figures of samples are held against the references.
 
     `whole`: the texts of a split are phrases with an end, not pieces of one text.
@@ -54,7 +54,7 @@ def drawn(texts: Sequence[str], n: int, rng: np.random.Generator) -> list[str]:
     return [texts[index] for index in chosen]
 
 
-def marks(samples: Sequence[str], view: ReportView) -> list[str]:
+def marks(samples: Sequence[str], view: MetricView) -> list[str]:
     """Of each sample, whether it stands word for word among the phrases of `train` or `val`, or is
     `new`."""
     wanted = set(samples)

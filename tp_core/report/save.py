@@ -14,7 +14,7 @@ from typing import Any
 
 from tp_core.errors import RunFailed
 from tp_core.files import sync_directory
-from tp_core.runs import RunDir
+from tp_core.runs.directory import RunDir
 
 
 def save(run: RunDir, report: Mapping[str, Any], page: str | None = None) -> list[Path]:

@@ -91,10 +91,10 @@ def unit(headline: Mapping[str, Any]) -> str:
 def _cell(reading: Mapping[str, Any], key: str) -> str:
     """`0.935 [0.901, 0.962]`"""
     value = number(lookup(reading["result"], key))
-    return value + reach(reading, key)
+    return value + interval_text(reading, key)
 
 
-def reach(reading: Mapping[str, Any], key: str) -> str:
+def interval_text(reading: Mapping[str, Any], key: str) -> str:
     """` [0.901, 0.962]`; empty where there is no interval."""
     interval = reading["intervals"].get(key)
     return f" [{interval['low']:.3g}, {interval['high']:.3g}]" if interval else ""

@@ -6,21 +6,21 @@ import torch
 from torch import Tensor, nn
 
 from tp_core.testing.inputs import LENGTH, LONG, PATHS, VOCAB, noise, some_tokens
+from tp_core.testing.models import SEQUENCE_KINDS, Harness, modes
 from tp_core.testing.passes import ROUNDING, difference, training
-from tp_core.testing.registry import scene_check
+from tp_core.testing.registry import harness_check
 from tp_core.testing.results import Finding, Worst
-from tp_core.testing.scenes import SEQUENCE_KINDS, Scene, modes
 
 _CUTS = (0, LENGTH // 2, LENGTH - 2)  # the last token that is looked at
 
 
-@scene_check(*SEQUENCE_KINDS)
-def causality_gradient(scene: Scene) -> Finding:
+@harness_check(*SEQUENCE_KINDS)
+def causality_gradient(harness: Harness) -> Finding:
     """The gradient of earlier outputs with respect to later tokens is exactly zero.
 
     Tolerance 0: what is masked has weight zero, and zero times anything finite is zero.
     """
-    model = scene.model
+    model = harness.model
     inputs: list[Tensor] = []
 
     def capture(module: nn.Module, args: object, output: Tensor) -> Tensor:
@@ -47,8 +47,8 @@ def causality_gradient(scene: Scene) -> Finding:
     return worst.finding()
 
 
-@scene_check(*SEQUENCE_KINDS)
-def causality_change(scene: Scene) -> Finding:
+@harness_check(*SEQUENCE_KINDS)
+def causality_change(harness: Harness) -> Finding:
     """Changing or cutting off later tokens doesn't change earlier outputs.
 
     It finds what a gradient doesn't see: statistics over time that are detached, an argmax.
@@ -63,15 +63,15 @@ def causality_change(scene: Scene) -> Finding:
     long = some_tokens(1, LONG)
     long_rows = (long, torch.cat([long[:, :half], (long[:, half:] + 1) % VOCAB], 1))
     with torch.no_grad():
-        for mode in modes(scene):
+        for mode in modes(harness):
             for path, sequence in PATHS.items():
-                before = scene.model(tokens, sequence(rows))[0]
-                after = scene.model(changed, sequence(rows))[0]
+                before = harness.model(tokens, sequence(rows))[0]
+                after = harness.model(changed, sequence(rows))[0]
                 where = f"{path}, {mode}: earlier outputs when later tokens"
                 worst.add(difference(after[kept], before[kept]), f"{where} change")
-                cut_off = scene.model(tokens[:, :short], sequence(rows, short))[0]
+                cut_off = harness.model(tokens[:, :short], sequence(rows, short))[0]
                 worst.add(difference(cut_off, before[:, :short]), f"{where} are cut off")
-                before, after = (scene.model(row, sequence(1, LONG))[0] for row in long_rows)
+                before, after = (harness.model(row, sequence(1, LONG))[0] for row in long_rows)
                 change = difference(after[:, :half], before[:, :half])
                 worst.add(change, f"{where} of a long row change")
     return worst.finding()

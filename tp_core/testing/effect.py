@@ -8,20 +8,20 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from tp_core.hookspecs import KINDS
 from tp_core.interfaces.sequence import SequenceInfo
+from tp_core.kernel.hookspecs import KINDS
 from tp_core.testing import metrics, optimizers, sampler_runs, schedules
 from tp_core.testing.building import learn
+from tp_core.testing.cases import Case
 from tp_core.testing.generators import drawing_from
-from tp_core.testing.inputs import CPU, LENGTH, VOCAB, plain, some_tokens
+from tp_core.testing.inputs import CPU, LENGTH, VOCAB, full_rows, some_tokens
+from tp_core.testing.models import Harness
 from tp_core.testing.passes import difference, stream, training
 from tp_core.testing.registry import check
 from tp_core.testing.results import Finding
-from tp_core.testing.scenes import Scene
 from tp_core.testing.state import leaves
-from tp_core.testing.subjects import Subject
 
-_TRACES: dict[str, Callable[[Scene], Mapping[str, object]]] = {
+_TRACES: dict[str, Callable[[Harness], Mapping[str, object]]] = {
     "sampler": sampler_runs.trace,
     "metric": metrics.trace,
     "optimizer": optimizers.trace,
@@ -29,26 +29,26 @@ _TRACES: dict[str, Callable[[Scene], Mapping[str, object]]] = {
 }
 
 
-def _is_varied(subject: Subject) -> bool:
-    return bool(subject.variant.option)
+def _is_varied(case: Case) -> bool:
+    return bool(case.variant.option)
 
 
 @check(*KINDS, when=_is_varied, unvaried=True)
-def effect(subject: Subject) -> Finding:
+def effect(case: Case) -> Finding:
     """The option changes something: the output, the loss, the gradients, the state, what is learnt.
 
     With and without it a component starts alike and does the same otherwise, so one bit is enough.
     """
-    if subject.variant.fault:
-        return Finding(fault=subject.variant.fault)
-    trace = _TRACES.get(subject.kind, model_trace)
-    with_option, without = trace(subject.scene), trace(subject.reference)
+    if case.variant.fault:
+        return Finding(fault=case.variant.fault)
+    trace = _TRACES.get(case.kind, model_trace)
+    with_option, without = trace(case.harness), trace(case.reference)
     if with_option.keys() != without.keys():
         return Finding(measured=math.inf)
     change = max(_change(one, without[name]) for name, one in with_option.items())
     if change == 0:
         return Finding(
-            fault=f"nothing changes with {subject.variant.text}: use the option, or drop it "
+            fault=f"nothing changes with {case.variant.text}: use the option, or drop it "
             "(a value that works only beside another is written as an example of both)",
             measured=0.0,
         )
@@ -62,9 +62,9 @@ def _change(one: object, other: object) -> float:
     return 0.0 if one == other else math.inf
 
 
-def model_trace(scene: Scene) -> Mapping[str, Tensor]:
+def model_trace(harness: Harness) -> Mapping[str, Tensor]:
     """All that can be observed of a scene's model, by name."""
-    model = scene.build_model()
+    model = harness.build_model()
     found: dict[str, Tensor] = {}
     tokens = some_tokens(3)
     packed = SequenceInfo.of_positions(
@@ -72,13 +72,13 @@ def model_trace(scene: Scene) -> Mapping[str, Tensor]:
         torch.arange(LENGTH).div(4).long().expand(3, -1),
     )
     with torch.no_grad():
-        found["logits"] = model(tokens, plain(3))[0]
+        found["logits"] = model(tokens, full_rows(3))[0]
         found["packed"] = model(tokens, packed)[0]
-        found["streamed"] = stream(model, tokens, plain(3).positions, [4, 1, LENGTH - 5])
+        found["streamed"] = stream(model, tokens, full_rows(3).positions, [4, 1, LENGTH - 5])
         state = model.init_state(3, LENGTH, CPU, torch.float32)
-        after = model(tokens, SequenceInfo.of_positions(plain(3).positions), state)[1]
+        after = model(tokens, SequenceInfo.of_positions(full_rows(3).positions), state)[1]
     found |= {f"state {name}": value for name, value in leaves(after or {}).items()}
-    seq = plain(3)
+    seq = full_rows(3)
     with training(model), drawing_from(0):
         found["loss"] = model.loss(tokens, (tokens + 1) % VOCAB, seq)
         torch.autograd.backward(found["loss"] + sum(seq.losses.values()))
@@ -89,5 +89,5 @@ def model_trace(scene: Scene) -> Mapping[str, Tensor]:
             found[f"gradient {info.role} {info.name}"] = gradient.clone()
     learn(model)
     with torch.no_grad():
-        found["after learning"] = model(tokens, plain(3))[0]
+        found["after learning"] = model(tokens, full_rows(3))[0]
     return {name: value.detach() for name, value in found.items()}

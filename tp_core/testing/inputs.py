@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from tp_core.interfaces.sequence import SequenceInfo
-from tp_core.streams import stream_key
+from tp_core.rng import derive_seed
 
 # Small enough to be quick; even, and with several heads, so that most sizes divide.
 SIZES = {"d_model": 32, "n_layers": 2, "n_heads": 4, "max_seq_len": 144}
@@ -18,27 +18,27 @@ CPU = torch.device("cpu")
 
 def noise(purpose: str, *shape: int) -> Tensor:
     """Standard normal numbers that depend on their purpose alone."""
-    generator = torch.Generator().manual_seed(stream_key(0, "conformance", purpose))
+    generator = torch.Generator().manual_seed(derive_seed(0, "conformance", purpose))
     return torch.randn(shape, generator=generator)
 
 
 def some_tokens(batch: int, length: int = LENGTH, purpose: str = "") -> Tensor:
     """Token ids [batch, length] that depend on their purpose alone."""
-    generator = torch.Generator().manual_seed(stream_key(0, "tokens", purpose))
+    generator = torch.Generator().manual_seed(derive_seed(0, "tokens", purpose))
     return torch.randint(VOCAB, (batch, length), generator=generator)
 
 
-def plain(batch: int, length: int = LENGTH) -> SequenceInfo:
+def full_rows(batch: int, length: int = LENGTH) -> SequenceInfo:
     """One whole document per row."""
     return SequenceInfo.of_rows(torch.full((batch,), length), length)
 
 
 def masked(batch: int, length: int = LENGTH) -> SequenceInfo:
     """The same, without the promise that makes it plain: attention goes by its mask."""
-    return SequenceInfo.of_positions(plain(batch, length).positions)
+    return SequenceInfo.of_positions(full_rows(batch, length).positions)
 
 
-PATHS = {"plain": plain, "masked": masked}
+PATHS = {"causal_only": full_rows, "masked": masked}
 
 
 def left_padded(lengths: Tensor, width: int) -> Tensor:

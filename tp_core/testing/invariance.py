@@ -8,60 +8,60 @@ import torch
 from torch import Tensor
 
 from tp_core.interfaces.sequence import SequenceInfo
-from tp_core.testing.inputs import LENGTH, PATHS, SIZES, noise, plain, some_tokens
+from tp_core.testing.inputs import LENGTH, PATHS, SIZES, full_rows, noise, some_tokens
+from tp_core.testing.models import MODEL_KINDS, Harness, modes
 from tp_core.testing.passes import ROUNDING, difference, stream, training
-from tp_core.testing.registry import scene_check
+from tp_core.testing.registry import harness_check
 from tp_core.testing.results import Finding, Worst
-from tp_core.testing.scenes import MODEL_KINDS, Scene, modes
 
 # A bf16 product carries 8 bits, and errors of 2^-9 add up: 0.01 at most for what has no choices to
 # make. Experts have, and 0.06 was measured with one token sent to another expert of three.
 BF16_TOLERANCE = 0.15
 
 
-@scene_check(*MODEL_KINDS)
-def batch_invariance(scene: Scene) -> Finding:
+@harness_check(*MODEL_KINDS)
+def batch_invariance(harness: Harness) -> Finding:
     """A row in a batch gives what it gives alone, in training too: no statistics over the batch."""
     worst = Worst(ROUNDING)
     tokens = some_tokens(3)
     with torch.no_grad():
-        for mode in modes(scene):
+        for mode in modes(harness):
             for path, sequence in PATHS.items():
-                together = scene.model(tokens, sequence(3))[0]
-                alone = torch.cat([scene.model(row, sequence(1))[0] for row in tokens[:, None]])
+                together = harness.model(tokens, sequence(3))[0]
+                alone = torch.cat([harness.model(row, sequence(1))[0] for row in tokens[:, None]])
                 worst.add(difference(together, alone), f"{path}, {mode}: rows in a batch")
     return worst.finding()
 
 
-@scene_check(*MODEL_KINDS)
-def bf16_autocast(scene: Scene) -> Finding:
+@harness_check(*MODEL_KINDS)
+def bf16_autocast(harness: Harness) -> Finding:
     """Under bf16 autocast it runs, in one pass and through a state, and stays near fp32.
 
     Measured over all outputs (root mean square), since a choice between near equals, such as an
     expert's, may fall the other way for single tokens.
     """
     worst = Worst(BF16_TOLERANCE)
-    tokens, seq = some_tokens(2), plain(2)
+    tokens, seq = some_tokens(2), full_rows(2)
     with torch.no_grad():
-        exact = scene.model(tokens, seq)[0].double()
+        exact = harness.model(tokens, seq)[0].double()
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            whole = scene.model(tokens, plain(2))[0]
-            parts = stream(scene.model, tokens, seq.positions, [4, 1, LENGTH - 5])
+            whole = harness.model(tokens, full_rows(2))[0]
+            parts = stream(harness.model, tokens, seq.positions, [4, 1, LENGTH - 5])
     for logits, where in ((whole, "in one pass"), (parts, "through a state")):
         deviation = (logits.double() - exact).square().mean().sqrt()
         worst.add(float(deviation / exact.square().mean().sqrt()), f"bf16 {where}")
     return worst.finding()
 
 
-@scene_check("norm", "mlp")
-def token_local_gradient(scene: Scene) -> Finding:
+@harness_check("norm", "mlp")
+def token_local_gradient(harness: Harness) -> Finding:
     """The gradient of a token's output with respect to every other token is exactly zero."""
     worst = Worst(0.0)
-    made = scene.build_component()
+    made = harness.build_component()
     with training(made):
         for path, sequence in PATHS.items():
-            x = _inputs(scene).requires_grad_()
-            y = _apply(scene, made, x, sequence(*x.shape[:2]))
+            x = _inputs(harness).requires_grad_()
+            y = _apply(harness, made, x, sequence(*x.shape[:2]))
             weights = noise("cotangent", *y.shape)
             for at in range(x.shape[1]):
                 gradient = torch.autograd.grad(
@@ -74,40 +74,42 @@ def token_local_gradient(scene: Scene) -> Finding:
     return worst.finding()
 
 
-@scene_check("norm", "mlp")
-def token_local_change(scene: Scene) -> Finding:
+@harness_check("norm", "mlp")
+def token_local_change(harness: Harness) -> Finding:
     """A token's output is the same whatever tokens are around it, before, after or in other rows.
 
     It finds what a gradient doesn't see, such as detached statistics or a limit on how many tokens
     an expert takes.
     """
     worst = Worst(ROUNDING)
-    made = scene.build_component()
-    x = _inputs(scene)
+    made = harness.build_component()
+    x = _inputs(harness)
     batch, length = x.shape[:2]
     with torch.no_grad():
         for mode in ("in evaluation", "in training"):
             made.train(mode == "in training")
             with torch.random.fork_rng(devices=[]):
-                whole, again = (_apply(scene, made, x, plain(batch, length)) for _ in range(2))
+                whole, again = (
+                    _apply(harness, made, x, full_rows(batch, length)) for _ in range(2)
+                )
             if not torch.equal(whole, again):
                 continue  # it draws random numbers in training
             for at in range(length):
-                alone = _apply(scene, made, x[:, at : at + 1], plain(batch, 1))
+                alone = _apply(harness, made, x[:, at : at + 1], full_rows(batch, 1))
                 worst.add(difference(whole[:, at : at + 1], alone), f"{mode}: a token alone")
                 changed = 3 * noise("neighbours", *x.shape) + 1
                 changed[0, at] = x[0, at]
-                beside = _apply(scene, made, changed, plain(batch, length))
+                beside = _apply(harness, made, changed, full_rows(batch, length))
                 worst.add(
                     difference(beside[0, at], whole[0, at]), f"{mode}: a token among other ones"
                 )
     return worst.finding()
 
 
-def _inputs(scene: Scene) -> Tensor:
+def _inputs(harness: Harness) -> Tensor:
     return noise("x", 2, 6, SIZES["d_model"])
 
 
-def _apply(scene: Scene, made: Any, x: Tensor, seq: SequenceInfo) -> Tensor:
-    y: Tensor = made(x, seq) if scene.kind == "mlp" else made(x)
+def _apply(harness: Harness, made: Any, x: Tensor, seq: SequenceInfo) -> Tensor:
+    y: Tensor = made(x, seq) if harness.kind == "mlp" else made(x)
     return y

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from tp_core.errors import TpError, did_you_mean
-from tp_core.plugins import Catalogue
+from tp_core.kernel.catalogue import Catalogue
 from tp_core.testing import (
     building,
     causality,
@@ -27,9 +27,9 @@ from tp_core.testing import (
     use,
     window,
 )
+from tp_core.testing.cases import Case, cases, kit_catalogue
 from tp_core.testing.registry import CHECKS, Check, raised
 from tp_core.testing.results import CheckResult, NotApplicable
-from tp_core.testing.subjects import Subject, kit_catalogue, subjects
 
 # Importing them filled the list of checks.
 THEMES = (
@@ -53,10 +53,10 @@ def run_conformance(
     (`tp_core.testing.partners.PLUGIN`). Raises `TpError` for a distribution that isn't installed or
     doesn't load, and for a name or a check there is none of.
     """
-    found = subjects(catalogue or kit_catalogue(), distribution, kinds, names)
+    found = cases(catalogue or kit_catalogue(), distribution, kinds, names)
     results = []
-    for subject, check in _cases(found, _checks(checks)):
-        results.append(run_check(subject, check))
+    for case, check in _with_checks(found, _checks(checks)):
+        results.append(run_check(case, check))
         if progress is not None:
             progress(results[-1])
     return results
@@ -75,15 +75,15 @@ def conformance(
     """
     import pytest
 
-    found = subjects(catalogue or kit_catalogue(), distribution, kinds, names)
-    cases = [
-        pytest.param(subject, check, id=_result(subject, check).id)
-        for subject, check in _cases(found, CHECKS.values())
+    found = cases(catalogue or kit_catalogue(), distribution, kinds, names)
+    parameters = [
+        pytest.param(case, check, id=_result(case, check).id)
+        for case, check in _with_checks(found, CHECKS.values())
     ]
 
-    @pytest.mark.parametrize(("subject", "check"), cases)
-    def test_components(subject: Subject, check: Check) -> None:
-        result = run_check(subject, check)
+    @pytest.mark.parametrize(("case", "check"), parameters)
+    def test_components(case: Case, check: Check) -> None:
+        result = run_check(case, check)
         if result.status == "failed":
             pytest.fail(f"{check.summary}\n{result.message}", pytrace=False)
         if result.status == "not-applicable":
@@ -92,17 +92,17 @@ def conformance(
     return test_components
 
 
-def run_check(subject: Subject, check: Check) -> CheckResult:
+def run_check(case: Case, check: Check) -> CheckResult:
     """One check of one component with one set of options; whatever it raises becomes its result."""
     try:
         with _one_thread():
-            finding = check.run(subject)
+            finding = check.run(case)
     except NotApplicable as reason:
-        return _result(subject, check, "not-applicable", message=str(reason))
+        return _result(case, check, "not-applicable", message=str(reason))
     except Exception as error:
-        return _result(subject, check, "failed", message=raised(error))
+        return _result(case, check, "failed", message=raised(error))
     return _result(
-        subject,
+        case,
         check,
         "failed" if finding.fault else "passed",
         measured=finding.measured,
@@ -111,24 +111,24 @@ def run_check(subject: Subject, check: Check) -> CheckResult:
     )
 
 
-def _result(subject: Subject, check: Check, status: Any = "passed", **more: Any) -> CheckResult:
+def _result(case: Case, check: Check, status: Any = "passed", **more: Any) -> CheckResult:
     return CheckResult(
-        kind=subject.kind,
-        component=subject.name,
-        variant=subject.variant.text,
+        kind=case.kind,
+        component=case.name,
+        variant=case.variant.text,
         check=check.name,
         status=status,
         **more,
     )
 
 
-def _cases(found: Iterable[Subject], checks: Iterable[Check]) -> Iterator[tuple[Subject, Check]]:
+def _with_checks(found: Iterable[Case], checks: Iterable[Check]) -> Iterator[tuple[Case, Check]]:
     """What is asked of each subject, subject by subject."""
     checks = list(checks)
-    for subject in found:
+    for case in found:
         for check in checks:
-            if subject.kind in check.kinds and check.applies(subject):
-                yield subject, check
+            if case.kind in check.kinds and check.applies(case):
+                yield case, check
 
 
 def _checks(names: Sequence[str] | None) -> list[Check]:

@@ -6,18 +6,18 @@ import torch
 from torch import Tensor
 
 from tp_core.interfaces.sequence import SequenceInfo
-from tp_core.model import Decoder
+from tp_core.model.decoder import Decoder
 from tp_core.testing.inputs import LENGTH, VOCAB, some_tokens
+from tp_core.testing.models import MODEL_KINDS, Harness
 from tp_core.testing.passes import ROUNDING, difference, training
-from tp_core.testing.registry import scene_check
+from tp_core.testing.registry import harness_check
 from tp_core.testing.results import PASSED, Finding, NotApplicable, Worst
-from tp_core.testing.scenes import MODEL_KINDS, Scene
 
 
-@scene_check(*MODEL_KINDS, first_only=True)
-def auxiliary_loss(scene: Scene) -> Finding:
+@harness_check(*MODEL_KINDS, first_only=True)
+def auxiliary_loss(harness: Harness) -> Finding:
     """A loss added by seq.add_loss is a finite sum over tokens, pads apart, and has a gradient."""
-    model = scene.model
+    model = harness.model
     lengths = torch.tensor([LENGTH, 6, 3])
     rows = SequenceInfo.of_rows(lengths, LENGTH)
     tokens = some_tokens(3)
@@ -35,7 +35,7 @@ def auxiliary_loss(scene: Scene) -> Finding:
             )
             if not any(g is not None and bool(g.any()) for g in gradients):
                 return Finding(fault=f"loss '{name}' reaches no parameter")
-        if scene.stochastic:
+        if harness.stochastic:
             return PASSED
         worst = Worst(ROUNDING)
         other = torch.where(rows.valid, tokens, (tokens + 7) % VOCAB)

@@ -10,26 +10,26 @@ from typing import Any
 
 import numpy as np
 
-from tp_core.interfaces.report import Headline
-from tp_core.testing.registry import scene_check
+from tp_core.interfaces.metrics import Headline
+from tp_core.testing.models import Harness
+from tp_core.testing.registry import harness_check
 from tp_core.testing.results import PASSED, Finding, NotApplicable, Worst
-from tp_core.testing.scenes import Scene
 from tp_core.testing.views import usual, views
 
 # Sums come in another order when samples do.
 _TOLERANCE = 1e-9
 
 
-def trace(scene: Scene) -> Mapping[str, str]:
+def trace(harness: Harness) -> Mapping[str, str]:
     """What a metric says of every view, as text."""
-    metric = scene.build_component()
+    metric = harness.build_component()
     return {name: repr(metric.compute(view)) for name, view in views().items()}
 
 
-@scene_check("metric")
-def computes(scene: Scene) -> Finding:
+@harness_check("metric")
+def computes(harness: Harness) -> Finding:
     """Of any view, an empty one too, it makes strict JSON; asked twice, the same."""
-    metric = scene.build_component()
+    metric = harness.build_component()
     for name, view in views().items():
         before = copy.deepcopy(view)
         result = metric.compute(view)
@@ -46,10 +46,10 @@ def computes(scene: Scene) -> Finding:
     return PASSED
 
 
-@scene_check("metric")
-def headlines(scene: Scene) -> Finding:
+@harness_check("metric")
+def headlines(harness: Harness) -> Finding:
     """Every headline value is a number of a usual view, and a number or none of any other."""
-    metric = scene.build_component()
+    metric = harness.build_component()
     declared = getattr(type(metric), "headline", None)
     if not declared or not all(isinstance(one, Headline) for one in declared):
         return Finding(fault="its class has no `headline`: a tuple of tp_core.interfaces.Headline")
@@ -64,10 +64,10 @@ def headlines(scene: Scene) -> Finding:
     return PASSED
 
 
-@scene_check("metric")
-def sample_means(scene: Scene) -> Finding:
+@harness_check("metric")
+def sample_means(harness: Harness) -> Finding:
     """What `per_sample` says is one value for each sample, and the result holds their mean."""
-    metric = scene.build_component()
+    metric = harness.build_component()
     if not hasattr(metric, "per_sample"):
         raise NotApplicable("it has no per_sample()")
     worst = Worst(_TOLERANCE)
@@ -90,10 +90,10 @@ def sample_means(scene: Scene) -> Finding:
     return worst.finding()
 
 
-@scene_check("metric")
-def samples_declared(scene: Scene) -> Finding:
+@harness_check("metric")
+def samples_declared(harness: Harness) -> Finding:
     """A metric that says otherwise of other samples has `of_samples = True` on its class."""
-    metric = scene.build_component()
+    metric = harness.build_component()
     if getattr(type(metric), "of_samples", False):
         return PASSED
     view = usual()
@@ -104,10 +104,10 @@ def samples_declared(scene: Scene) -> Finding:
     return PASSED
 
 
-@scene_check("metric")
-def sample_order(scene: Scene) -> Finding:
+@harness_check("metric")
+def sample_order(harness: Harness) -> Finding:
     """Which sample came first makes no difference, except to whose value is whose."""
-    metric = scene.build_component()
+    metric = harness.build_component()
     view = usual()
     order = np.random.default_rng(0).permutation(len(view.samples)).tolist()
     shuffled = replace(

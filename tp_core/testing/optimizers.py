@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from tp_core.interfaces.roles import ParameterInfo
 from tp_core.testing.inputs import noise
-from tp_core.testing.registry import scene_check
+from tp_core.testing.models import Harness
+from tp_core.testing.registry import harness_check
 from tp_core.testing.results import PASSED, Finding, Worst
-from tp_core.testing.scenes import Scene
 
 _SHAPES = {
     "hidden": (6, 4),
@@ -34,7 +34,7 @@ class _Bowl:
     """Parameters, one of each role, their targets, and an optimizer over them."""
 
     def __init__(
-        self, scene: Scene, rates: Mapping[str, float] | None = None, decays: bool = False
+        self, harness: Harness, rates: Mapping[str, float] | None = None, decays: bool = False
     ) -> None:
         self.parameters = {
             role: nn.Parameter(noise(f"parameter {role}", *shape))
@@ -51,7 +51,7 @@ class _Bowl:
             )
             for role, parameter in self.parameters.items()
         ]
-        self.optimizer: torch.optim.Optimizer = scene.build_component().build(infos)
+        self.optimizer: torch.optim.Optimizer = harness.build_component().build(infos)
 
     def distances(self) -> dict[str, float]:
         """How far each parameter is from its target, squared."""
@@ -75,17 +75,17 @@ class _Bowl:
             self.optimizer.step()
 
 
-def trace(scene: Scene) -> Mapping[str, Tensor]:
+def trace(harness: Harness) -> Mapping[str, Tensor]:
     """Where the parameters are after some steps, decay included."""
-    bowl = _Bowl(scene, decays=True)
+    bowl = _Bowl(harness, decays=True)
     bowl.descend(8)
     return bowl.values()
 
 
-@scene_check("optimizer")
-def descends(scene: Scene) -> Finding:
+@harness_check("optimizer")
+def descends(harness: Harness) -> Finding:
     """Every parameter, whatever its role, comes nearer to the bottom of a quadratic bowl."""
-    bowl = _Bowl(scene)
+    bowl = _Bowl(harness)
     before = bowl.distances()
     bowl.descend(_STEPS)
     worst = Worst(_LEFT)
@@ -94,13 +94,13 @@ def descends(scene: Scene) -> Finding:
     return worst.finding()
 
 
-@scene_check("optimizer")
-def rates_respected(scene: Scene) -> Finding:
+@harness_check("optimizer")
+def rates_respected(harness: Harness) -> Finding:
     """Each parameter's learning rate is in its group's `lr`, and at zero it doesn't move.
 
     The training loop scales `lr` of every group by the schedule.
     """
-    bowl = _Bowl(scene, rates={"hidden": 0.0, "norm": 0.0, "bias": 0.001})
+    bowl = _Bowl(harness, rates={"hidden": 0.0, "norm": 0.0, "bias": 0.001})
     rates = {id(p): group["lr"] for group in bowl.optimizer.param_groups for p in group["params"]}
     before = bowl.values()
     for role, expected in {"hidden": 0.0, "norm": 0.0, "bias": 0.001, "scalar": _RATE}.items():
@@ -121,10 +121,10 @@ def rates_respected(scene: Scene) -> Finding:
     return PASSED
 
 
-@scene_check("optimizer")
-def decay_respected(scene: Scene) -> Finding:
+@harness_check("optimizer")
+def decay_respected(harness: Harness) -> Finding:
     """Weight decay makes those parameters smaller that have it, and doesn't touch the others."""
-    without, decayed = _Bowl(scene), _Bowl(scene, decays=True)
+    without, decayed = _Bowl(harness), _Bowl(harness, decays=True)
     without.descend(20)
     decayed.descend(20)
     for role, parameter in decayed.parameters.items():
@@ -137,10 +137,10 @@ def decay_respected(scene: Scene) -> Finding:
     return PASSED
 
 
-@scene_check("optimizer")
-def resumes(scene: Scene) -> Finding:
+@harness_check("optimizer")
+def resumes(harness: Harness) -> Finding:
     """Saved and loaded into a new optimizer, it goes on to the same bits. Tolerance 0."""
-    whole, begun, resumed = _Bowl(scene), _Bowl(scene), _Bowl(scene)
+    whole, begun, resumed = _Bowl(harness), _Bowl(harness), _Bowl(harness)
     whole.descend(10)
     begun.descend(5)
     file = io.BytesIO()

@@ -9,15 +9,15 @@ from collections.abc import Mapping
 
 from pydantic import Field
 
-from tp_core.component import SITES, Component
-from tp_core.hookspecs import hookimpl
-from tp_core.options import Dims, Options
-from tp_core.plugins import Plugin
+from tp_core.kernel.catalogue import Plugin
+from tp_core.kernel.component import SITES, Component
+from tp_core.kernel.hookspecs import hookimpl
+from tp_core.kernel.options import Dims, Options
 
 DISTRIBUTION = "tp-testing"
 PLUGIN = Plugin(DISTRIBUTION, "1", "partners", __name__)
 
-_HERE = "tp_core.testing.plain"
+_HERE = "tp_core.testing.minimal"
 
 
 class AttentionOptions(Options):

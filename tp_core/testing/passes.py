@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from tp_core.interfaces.sequence import SequenceInfo
-from tp_core.model import Decoder
+from tp_core.model.decoder import Decoder
 from tp_core.testing.generators import drawing_from
-from tp_core.testing.inputs import CPU, plain
+from tp_core.testing.inputs import CPU, full_rows
 
 # What fp32 rounding may add up to where the same sums are taken in another order, as a share of the
 # outputs' root mean square. The largest measured over the built-in components and their pairs is
@@ -65,7 +65,7 @@ def stream(
 def rows_alone(model: Decoder, tokens: Tensor, positions: Tensor) -> Tensor:
     """Logits of every token, its row without pads and on its own: [tokens, V]."""
     rows = [row[at >= 0][None] for row, at in zip(tokens, positions, strict=True)]
-    return torch.cat([model(row, plain(1, row.shape[1]))[0][0] for row in rows])
+    return torch.cat([model(row, full_rows(1, row.shape[1]))[0][0] for row in rows])
 
 
 def rows_gathered(model: Decoder, rows: list[Tensor]) -> Tensor:

@@ -11,12 +11,12 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from tp_core.testing.cases import Case
+from tp_core.testing.models import Harness
 from tp_core.testing.results import Finding, NotApplicable
-from tp_core.testing.scenes import Scene
-from tp_core.testing.subjects import Subject
 
-OfSubject = Callable[[Subject], Finding]
-OfScene = Callable[[Scene], Finding]
+CaseCheck = Callable[[Case], Finding]
+HarnessCheck = Callable[[Harness], Finding]
 
 
 @dataclass(frozen=True)
@@ -25,30 +25,30 @@ class Check:
 
     name: str
     kinds: tuple[str, ...]
-    run: OfSubject
-    applies: Callable[[Subject], bool]
+    run: CaseCheck
+    applies: Callable[[Case], bool]
     summary: str
 
 
 CHECKS: dict[str, Check] = {}
 
 
-def _always(subject: Subject) -> bool:
+def _always(case: Case) -> bool:
     return True
 
 
 def check(
-    *kinds: str, when: Callable[[Subject], bool] = _always, unvaried: bool = False
-) -> Callable[[OfSubject], OfSubject]:
+    *kinds: str, when: Callable[[Case], bool] = _always, unvaried: bool = False
+) -> Callable[[CaseCheck], CaseCheck]:
     """Register a check of a component with its options.
 
     An option that can't be varied has but one thing wrong with it: only a check with `unvaried` is
     asked of it.
     """
 
-    def register(function: OfSubject) -> OfSubject:
-        def applies(subject: Subject) -> bool:
-            return when(subject) and (unvaried or not subject.variant.unvaried)
+    def register(function: CaseCheck) -> CaseCheck:
+        def applies(case: Case) -> bool:
+            return when(case) and (unvaried or not case.variant.unvaried)
 
         name, doc = function.__name__, function.__doc__
         assert doc is not None, name
@@ -59,15 +59,15 @@ def check(
     return register
 
 
-def scene_check(
-    *kinds: str, when: Callable[[Subject], bool] = _always, first_only: bool = False
-) -> Callable[[OfScene], OfScene]:
+def harness_check(
+    *kinds: str, when: Callable[[Case], bool] = _always, first_only: bool = False
+) -> Callable[[HarnessCheck], HarnessCheck]:
     """Register a check of a model with the component in it, asked of each (or the first) scene."""
 
-    def register(function: OfScene) -> OfScene:
+    def register(function: HarnessCheck) -> HarnessCheck:
         @functools.wraps(function)
-        def run(subject: Subject) -> Finding:
-            return _worst(function, subject.scenes[:1] if first_only else subject.scenes)
+        def run(case: Case) -> Finding:
+            return _worst(function, case.harnesses[:1] if first_only else case.harnesses)
 
         check(*kinds, when=when)(run)
         return function
@@ -75,18 +75,18 @@ def scene_check(
     return register
 
 
-def _worst(function: OfScene, scenes: list[Scene]) -> Finding:
+def _worst(function: HarnessCheck, harnesses: list[Harness]) -> Finding:
     found, reasons = [], []
-    for scene in scenes:
+    for harness in harnesses:
         try:
-            finding = function(scene)
+            finding = function(harness)
         except NotApplicable as reason:
             reasons.append(reason)
             continue
         except Exception as error:
             finding = Finding(fault=raised(error))
-        if finding.fault and scene.label:
-            finding = replace(finding, fault=f"{scene.label}: {finding.fault}")
+        if finding.fault and harness.label:
+            finding = replace(finding, fault=f"{harness.label}: {finding.fault}")
         found.append(finding)
     if not found:
         raise reasons[0]

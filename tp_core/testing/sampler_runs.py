@@ -13,7 +13,7 @@ from torch import Tensor
 from tp_core.interfaces.sampling import SamplerStep
 from tp_core.interfaces.state import State
 from tp_core.testing.inputs import CPU, VOCAB, noise, some_tokens
-from tp_core.testing.scenes import Scene
+from tp_core.testing.models import Harness
 
 ROWS = 4
 STEPS = 3
@@ -97,10 +97,10 @@ def gap(a: Tensor, b: Tensor) -> float:
     return float((a[kept] - b[kept]).abs().max() / scale)
 
 
-def trace(scene: Scene) -> Mapping[str, Tensor]:
+def trace(harness: Harness) -> Mapping[str, Tensor]:
     """What a sampler makes of every kind of logits, removed tokens being a large number."""
     return {
         f"{name}, step {index}": output.nan_to_num(neginf=-1e6)
         for name, logits in all_logits().items()
-        for index, output in enumerate(run(scene.build_component(), logits))
+        for index, output in enumerate(run(harness.build_component(), logits))
     }

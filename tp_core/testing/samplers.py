@@ -12,24 +12,24 @@ from torch import Tensor
 from tp_core.errors import ConfigError
 from tp_core.interfaces.sampling import SamplerStep
 from tp_core.interfaces.state import reorder
+from tp_core.testing.cases import Case
 from tp_core.testing.generators import generator_states, global_generators
 from tp_core.testing.inputs import VOCAB
+from tp_core.testing.models import Harness, as_written, plan_of
 from tp_core.testing.passes import ROUNDING
-from tp_core.testing.registry import check, scene_check
+from tp_core.testing.registry import check, harness_check
 from tp_core.testing.results import PASSED, Finding, NotApplicable, Worst
 from tp_core.testing.sampler_runs import ROWS, STEPS, Batch, all_logits, gap, play, run
-from tp_core.testing.scenes import Scene, as_written, plan_of
 from tp_core.testing.state import malformed
-from tp_core.testing.subjects import Subject
 from tp_core.testing.tensors import random_draws
 from tp_core.testing.variants import DEFAULTS
 
 
-@scene_check("sampler")
-def valid_distribution(scene: Scene) -> Finding:
+@harness_check("sampler")
+def valid_distribution(harness: Harness) -> Finding:
     """Its logits have the shape and type of those it was given, without NaN or +∞."""
     for name, logits in all_logits().items():
-        for output in run(scene.build_component(), logits):
+        for output in run(harness.build_component(), logits):
             if not isinstance(output, Tensor) or output.shape != logits.shape:
                 return Finding(fault=f"{name}: the output must be a tensor {list(logits.shape)}")
             if output.dtype != torch.float32:
@@ -39,32 +39,32 @@ def valid_distribution(scene: Scene) -> Finding:
     return PASSED
 
 
-@scene_check("sampler")
-def keeps_something(scene: Scene) -> Finding:
+@harness_check("sampler")
+def keeps_something(harness: Harness) -> Finding:
     """At least one token stays in every row."""
     for name, logits in all_logits().items():
-        for output in run(scene.build_component(), logits):
+        for output in run(harness.build_component(), logits):
             if not bool(output.isfinite().any(-1).all()):
                 return Finding(fault=f"{name}: a row has no token left")
     return PASSED
 
 
-@scene_check("sampler")
-def support(scene: Scene) -> Finding:
+@harness_check("sampler")
+def support(harness: Harness) -> Finding:
     """A token that was removed stays removed."""
     for name, logits in all_logits().items():
-        for output in run(scene.build_component(), logits):
+        for output in run(harness.build_component(), logits):
             if bool((logits.isneginf() & ~output.isneginf()).any()):
                 return Finding(fault=f"{name}: a token that was removed is back")
     return PASSED
 
 
-@scene_check("sampler")
-def purity(scene: Scene) -> Finding:
+@harness_check("sampler")
+def purity(harness: Harness) -> Finding:
     """It leaves its input as it was, and asked twice at one step it answers alike. Tolerance 0."""
     worst = Worst(0.0)
     for name, logits in all_logits().items():
-        sampler, given = scene.build_component(), logits.clone()
+        sampler, given = harness.build_component(), logits.clone()
         step = Batch().steps(sampler)[0][0]
         history = step.history.clone()
         first = sampler(given, step).clone()
@@ -74,10 +74,10 @@ def purity(scene: Scene) -> Finding:
     return worst.finding()
 
 
-@scene_check("sampler")
-def seed(scene: Scene) -> Finding:
+@harness_check("sampler")
+def seed(harness: Harness) -> Finding:
     """What it draws follows the sampling seed and nothing else: step.uniform is the only source."""
-    sampler = scene.build_component()
+    sampler = harness.build_component()
     logits = all_logits()["spread logits"]
     runs: list[list[Tensor]] = []
     for state in (0, 1):
@@ -113,11 +113,11 @@ def _asks_for_uniforms(sampler: Any, logits: Tensor) -> bool:
     return bool(asked)
 
 
-@scene_check("sampler")
-def batch_independence(scene: Scene) -> Finding:
+@harness_check("sampler")
+def batch_independence(harness: Harness) -> Finding:
     """A row gets what it gets alone, whoever else is in the batch."""
     worst = Worst(ROUNDING)
-    sampler = scene.build_component()
+    sampler = harness.build_component()
     for name, logits in all_logits().items():
         together = run(sampler, logits)
         for row in range(ROWS):
@@ -127,14 +127,14 @@ def batch_independence(scene: Scene) -> Finding:
     return worst.finding()
 
 
-@scene_check("sampler")
-def history_bounds(scene: Scene) -> Finding:
+@harness_check("sampler")
+def history_bounds(harness: Harness) -> Finding:
     """Of a row's history it reads the tokens within its length: what stands behind is anything."""
     worst = Worst(0.0)
     for name, logits in all_logits().items():
         runs = []
         for shift in (0, 1):
-            sampler = scene.build_component()
+            sampler = harness.build_component()
             for step in Batch().steps(sampler)[0]:
                 behind = torch.arange(step.history.shape[1]) >= step.lengths[:, None]
                 other = torch.where(behind, (step.history + shift) % VOCAB, step.history)
@@ -144,10 +144,10 @@ def history_bounds(scene: Scene) -> Finding:
     return worst.finding()
 
 
-@scene_check("sampler")
-def permutation(scene: Scene) -> Finding:
+@harness_check("sampler")
+def permutation(harness: Harness) -> Finding:
     """Ids are names: tokens renamed all through come out renamed. Logits are distinct here."""
-    sampler = scene.build_component()
+    sampler = harness.build_component()
     worst = Worst(ROUNDING)
     order = torch.tensor([(7 * index + 3) % VOCAB for index in range(VOCAB)])
     names = torch.empty_like(order)
@@ -166,10 +166,10 @@ def permutation(scene: Scene) -> Finding:
     return worst.finding()
 
 
-@scene_check("sampler")
-def sampler_state(scene: Scene) -> Finding:
+@harness_check("sampler")
+def sampler_state(harness: Harness) -> Finding:
     """Its memory has rows on dim 0: rows picked from it go on as they would have."""
-    sampler = scene.build_component()
+    sampler = harness.build_component()
     if not hasattr(sampler, "init_state"):
         raise NotApplicable("has no memory")
     logits, picked = all_logits()["spread logits"], torch.tensor([2, 0, 0, 3])
@@ -219,17 +219,17 @@ _ENDS: dict[str, tuple[tuple[tuple[float, ...], Callable[[Tensor, Tensor], bool]
 }
 
 
-def _has_usual_option(subject: Subject) -> bool:
-    options = subject.registered.component.options.model_fields
-    return subject.variant.text == DEFAULTS and any(name in _ENDS for name in options)
+def _has_usual_option(case: Case) -> bool:
+    options = case.registered.component.options.model_fields
+    return case.variant.text == DEFAULTS and any(name in _ENDS for name in options)
 
 
 @check("sampler", when=_has_usual_option)
-def limits(subject: Subject) -> Finding:
+def limits(case: Case) -> Finding:
     """At its ends a usual option is greedy, or does nothing: temperature 0, p = 1, k = all."""
-    for name in set(_ENDS) & set(subject.registered.component.options.model_fields):
+    for name in set(_ENDS) & set(case.registered.component.options.model_fields):
         for values, holds, what in _ENDS[name]:
-            verdicts = [_at_end(subject, name, value, holds) for value in values]
+            verdicts = [_at_end(case, name, value, holds) for value in values]
             known = [verdict for verdict in verdicts if verdict is not None]
             if known and not any(known):
                 ends = " or ".join(f"{name} = {value}" for value in values)
@@ -238,15 +238,15 @@ def limits(subject: Subject) -> Finding:
 
 
 def _at_end(
-    subject: Subject, name: str, value: float, holds: Callable[[Tensor, Tensor], bool]
+    case: Case, name: str, value: float, holds: Callable[[Tensor, Tensor], bool]
 ) -> bool | None:
     """Whether a limit holds; None where the option can't have that value."""
-    options = {**subject.variant.options, name: value}
-    written = as_written(subject.registered.qualified, options)
+    options = {**case.variant.options, name: value}
+    written = as_written(case.registered.qualified, options)
     try:
-        plan = plan_of(subject.catalogue, sampler=written)
+        plan = plan_of(case.catalogue, sampler=written)
     except ConfigError:
         return None
-    sampler = Scene("sampler", "", plan).build_component()
+    sampler = Harness("sampler", "", plan).build_component()
     logits = all_logits()["spread logits"]
     return all(holds(logits, output) for output in run(sampler, logits))

@@ -6,20 +6,20 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 
-from tp_core.testing.registry import scene_check
+from tp_core.testing.models import Harness
+from tp_core.testing.registry import harness_check
 from tp_core.testing.results import PASSED, Finding
-from tp_core.testing.scenes import Scene
 
 _MAX_STEPS = (1, 2, 10, 100)
 
 
-@scene_check("schedule")
-def factors(scene: Scene) -> Finding:
+@harness_check("schedule")
+def factors(harness: Harness) -> Finding:
     """Every factor from step 0 to max_steps is a finite number, none is negative, not all are zero.
 
     Lengths that its options refuse are left out.
     """
-    for max_steps, values in _by_length(scene).items():
+    for max_steps, values in _by_length(harness).items():
         for step, value in enumerate(values):
             number = isinstance(value, (int, float)) and not isinstance(value, bool)
             if not number or not math.isfinite(value) or value < 0:
@@ -29,26 +29,26 @@ def factors(scene: Scene) -> Finding:
     return PASSED
 
 
-@scene_check("schedule")
-def stateless(scene: Scene) -> Finding:
+@harness_check("schedule")
+def stateless(harness: Harness) -> Finding:
     """A factor depends on its step alone: a resumed run asks for none of the earlier ones."""
-    for max_steps, values in _by_length(scene).items():
-        schedule = scene.build_component()
+    for max_steps, values in _by_length(harness).items():
+        schedule = harness.build_component()
         backwards = [schedule.factor(step, max_steps) for step in reversed(range(max_steps + 1))]
         if backwards[::-1] != values:
             return Finding(fault=f"asked from the end, max_steps = {max_steps} has other factors")
     return PASSED
 
 
-def trace(scene: Scene) -> Mapping[str, object]:
+def trace(harness: Harness) -> Mapping[str, object]:
     """Its factors for every length."""
-    return {str(length): values for length, values in _by_length(scene).items()}
+    return {str(length): values for length, values in _by_length(harness).items()}
 
 
-def _by_length(scene: Scene) -> dict[int, list[float]]:
-    schedule = scene.build_component()
+def _by_length(harness: Harness) -> dict[int, list[float]]:
+    schedule = harness.build_component()
     return {
         max_steps: [schedule.factor(step, max_steps) for step in range(max_steps + 1)]
         for max_steps in _MAX_STEPS
-        if not list(scene.chosen.options.problems(replace(scene.dims, max_steps=max_steps)))
+        if not list(harness.resolved.options.problems(replace(harness.dims, max_steps=max_steps)))
     }

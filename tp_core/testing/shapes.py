@@ -8,49 +8,58 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tp_core.interfaces.positions import Positions
+from tp_core.interfaces.positional_encoding import PositionalEncoding
 from tp_core.interfaces.sequence import SequenceInfo
-from tp_core.model import Decoder
+from tp_core.model.decoder import Decoder
 from tp_core.testing.generators import drawing_from
-from tp_core.testing.inputs import CPU, LENGTH, SIZES, VOCAB, left_padded, noise, plain, some_tokens
+from tp_core.testing.inputs import (
+    CPU,
+    LENGTH,
+    SIZES,
+    VOCAB,
+    full_rows,
+    left_padded,
+    noise,
+    some_tokens,
+)
+from tp_core.testing.models import MODEL_KINDS, Harness
 from tp_core.testing.passes import training
-from tp_core.testing.registry import scene_check
+from tp_core.testing.registry import harness_check
 from tp_core.testing.results import PASSED, Finding
-from tp_core.testing.scenes import MODEL_KINDS, Scene
 
 _LAYOUTS = ((3, 5), (1, 1), (2, SIZES["max_seq_len"]))  # rows and tokens, up to the longest row
 
 
-@scene_check(*MODEL_KINDS)
-def shapes(scene: Scene) -> Finding:
+@harness_check(*MODEL_KINDS)
+def shapes(harness: Harness) -> Finding:
     """Outputs have the shapes and types of the contract, from one token to the longest row."""
     with torch.no_grad():
-        fault = _component_fault(scene)
+        fault = _component_fault(harness)
         if fault:
             return Finding(fault)
         for batch, length in _LAYOUTS:
-            tokens, seq = some_tokens(batch, length), plain(batch, length)
-            state = scene.model.init_state(batch, length, CPU, torch.float32)
+            tokens, seq = some_tokens(batch, length), full_rows(batch, length)
+            state = harness.model.init_state(batch, length, CPU, torch.float32)
             placed = SequenceInfo.of_positions(seq.positions)
-            for logits, _ in (scene.model(tokens, seq), scene.model(tokens, placed, state)):
+            for logits, _ in (harness.model(tokens, seq), harness.model(tokens, placed, state)):
                 fault = _unlike(logits, (batch, length, VOCAB), "logits")
                 if fault:
                     return Finding(fault)
     return PASSED
 
 
-def _component_fault(scene: Scene) -> str:
-    made, dim = scene.build_component(), SIZES["d_model"]
+def _component_fault(harness: Harness) -> str:
+    made, dim = harness.build_component(), SIZES["d_model"]
     x = noise("shapes", 2, 5, dim)
-    if scene.kind == "norm":
+    if harness.kind == "norm":
         faults = [_unlike(made(x_), x_.shape, "output") for x_ in (x, x[0, 0], x[None])]
-        narrow = scene.build_component(dim=8)
+        narrow = harness.build_component(dim=8)
         return next(filter(None, [*faults, _unlike(narrow(x[..., :8]), (2, 5, 8), "output")]), "")
-    if scene.kind == "positional_encoding":
+    if harness.kind == "positional_encoding":
         return next(filter(None, _encoding_faults(made, x)), "")
-    if scene.kind == "mlp":
-        return _unlike(made(x, plain(2, 5)), x.shape, "output")
-    returned = made(x, plain(2, 5), None)
+    if harness.kind == "mlp":
+        return _unlike(made(x, full_rows(2, 5)), x.shape, "output")
+    returned = made(x, full_rows(2, 5), None)
     if not isinstance(returned, tuple) or len(returned) != 2:
         return "forward() must return its output and the state after it"
     return _unlike(returned[0], x.shape, "output")
@@ -58,7 +67,7 @@ def _component_fault(scene: Scene) -> str:
 
 def _encoding_faults(encoding: Any, x: Tensor) -> list[str]:
     batch, length, heads = 2, 5, SIZES["n_heads"]
-    seq, sites = plain(batch, length), Positions(encoding)
+    seq, sites = full_rows(batch, length), PositionalEncoding(encoding)
     t = noise("heads", batch, heads, length, SIZES["d_model"] // heads)
     logits = noise("logits", batch, heads, length, length)
     faults = []
@@ -72,18 +81,18 @@ def _encoding_faults(encoding: Any, x: Tensor) -> list[str]:
         faults.append(_unlike(bias, shape, "bias()"))
         faults.append("" if len(bias) in (1, batch) else f"bias() has a batch of {len(bias)}")
     if sites.scores:
-        features = sites.features(x, seq, None).get("features")
+        features = sites.features(x, seq, None)
         mask = torch.ones(batch, 1, length, length, dtype=torch.bool).tril()
         scored = sites.score(t, logits, features, features, mask)
         faults.append(_unlike(scored, logits.shape, "score()"))
     return faults
 
 
-@scene_check(*MODEL_KINDS, first_only=True)
-def inputs_kept(scene: Scene) -> Finding:
+@harness_check(*MODEL_KINDS, first_only=True)
+def inputs_kept(harness: Harness) -> Finding:
     """It doesn't write into what it is given: others, the residual sum first, still need it."""
-    made = scene.build_component()
-    x, seq = noise("inputs", 2, LENGTH, SIZES["d_model"]), plain(2)
+    made = harness.build_component()
+    x, seq = noise("inputs", 2, LENGTH, SIZES["d_model"]), full_rows(2)
     positions = seq.positions.clone()
     heads = noise("heads", 2, SIZES["n_heads"], LENGTH, SIZES["d_model"] // SIZES["n_heads"])
     calls: dict[str, Callable[[Tensor], object]] = {
@@ -92,13 +101,13 @@ def inputs_kept(scene: Scene) -> Finding:
         "attention": lambda given: made(given, seq, None),
         "block": lambda given: made(given, seq, None),
     }
-    if scene.kind == "positional_encoding":
-        sites = Positions(made)
+    if harness.kind == "positional_encoding":
+        sites = PositionalEncoding(made)
         calls = {"rotate": lambda given: sites.rotate(given, seq.positions, "q")}
         if hasattr(made, "embed"):
             calls["embed"] = lambda given: made.embed(given, seq)
     else:
-        calls = {scene.kind: calls[scene.kind]}
+        calls = {harness.kind: calls[harness.kind]}
     with torch.no_grad():
         for name, call in calls.items():
             given = (heads if name == "rotate" else x).clone()
@@ -117,10 +126,10 @@ def _unlike(value: object, shape: tuple[int, ...], what: str) -> str:
     return ""
 
 
-@scene_check(*MODEL_KINDS)
-def gradients(scene: Scene) -> Finding:
+@harness_check(*MODEL_KINDS)
+def gradients(harness: Harness) -> Finding:
     """Every parameter gets a gradient that isn't zero, and none that isn't finite, pads or not."""
-    model = scene.model
+    model = harness.model
     alive: set[str] = set()
     lengths = torch.tensor([10, 6, 3])
     right = SequenceInfo.of_rows(lengths, 10)

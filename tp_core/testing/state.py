@@ -7,12 +7,12 @@ from torch import Tensor
 
 from tp_core.interfaces.sequence import SequenceInfo
 from tp_core.interfaces.state import State, reorder
-from tp_core.model import Decoder
-from tp_core.testing.inputs import CPU, LENGTH, LONG, plain, some_tokens
+from tp_core.model.decoder import Decoder
+from tp_core.testing.inputs import CPU, LENGTH, LONG, full_rows, some_tokens
+from tp_core.testing.models import SEQUENCE_KINDS, Harness
 from tp_core.testing.passes import ROUNDING, capacity, difference, rows_gathered, stream
-from tp_core.testing.registry import scene_check
+from tp_core.testing.registry import harness_check
 from tp_core.testing.results import Finding, Worst
-from tp_core.testing.scenes import SEQUENCE_KINDS, Scene
 
 # Token by token; at once; chunks shorter and longer than a window of 3; a prompt, then tokens.
 CHUNKINGS = ([1] * LENGTH, [LENGTH], [2, 5, 1, 2], [6, 1, 1, 1, 1])
@@ -24,25 +24,25 @@ _TURNS = ("xxxxxxxxxx..", ".xx..xxx.xxx", "x...xx.xx..x")
 _TURN_CHUNKS = ([1] * 12, [1, 3, 2, 2, 4])
 
 
-@scene_check(*SEQUENCE_KINDS)
-def incremental(scene: Scene) -> Finding:
+@harness_check(*SEQUENCE_KINDS)
+def incremental(harness: Harness) -> Finding:
     """A row read through a state, in chunks of any size, gives what the whole row gives."""
     worst = Worst(ROUNDING)
-    tokens, seq = some_tokens(2), plain(2)
+    tokens, seq = some_tokens(2), full_rows(2)
     with torch.no_grad():
-        whole = scene.model(tokens, seq)[0]
+        whole = harness.model(tokens, seq)[0]
         for chunks in CHUNKINGS:
-            parts = stream(scene.model, tokens, seq.positions, chunks)
+            parts = stream(harness.model, tokens, seq.positions, chunks)
             worst.add(difference(parts, whole), f"read in chunks of {chunks}")
-        tokens, seq = some_tokens(2, LONG), plain(2, LONG)
-        parts = stream(scene.model, tokens, seq.positions, LONG_CHUNKS)
-        whole = scene.model(tokens, seq)[0]
+        tokens, seq = some_tokens(2, LONG), full_rows(2, LONG)
+        parts = stream(harness.model, tokens, seq.positions, LONG_CHUNKS)
+        whole = harness.model(tokens, seq)[0]
         worst.add(difference(parts, whole), f"a long row read in chunks of {LONG_CHUNKS}")
     return worst.finding()
 
 
-@scene_check(*SEQUENCE_KINDS)
-def idle_rows(scene: Scene) -> Finding:
+@harness_check(*SEQUENCE_KINDS)
+def idle_rows(harness: Harness) -> Finding:
     """A row at position −1 keeps its state, and what it says later is as if it hadn't idled."""
     worst = Worst(ROUNDING)
     active = torch.tensor([[turn == "x" for turn in row] for row in _TURNS])
@@ -50,9 +50,9 @@ def idle_rows(scene: Scene) -> Finding:
     tokens = some_tokens(len(positions), positions.shape[1], purpose="turns")
     with torch.no_grad():
         rows = [row[turns] for row, turns in zip(tokens, active, strict=True)]
-        alone = rows_gathered(scene.model, rows)
+        alone = rows_gathered(harness.model, rows)
         for chunks in _TURN_CHUNKS:
-            outputs, moved = _take_turns(scene.model, tokens, positions, chunks)
+            outputs, moved = _take_turns(harness.model, tokens, positions, chunks)
             worst.add(difference(outputs[active], alone), f"rows that idle, in chunks of {chunks}")
             worst.add(moved, f"the state of a row that idles, in chunks of {chunks}")
     return worst.finding()
@@ -82,8 +82,8 @@ def _take_turns(
     return torch.cat(outputs, 1), largest
 
 
-@scene_check(*SEQUENCE_KINDS)
-def state_reorder(scene: Scene) -> Finding:
+@harness_check(*SEQUENCE_KINDS)
+def state_reorder(harness: Harness) -> Finding:
     """Rows of a state can be dropped, repeated and permuted, and go on by themselves.
 
     For that it is a nested dict of tensors with the rows on dim 0.
@@ -93,8 +93,8 @@ def state_reorder(scene: Scene) -> Finding:
     rows = torch.tensor([2, 0, 0, 1])
     onward = some_tokens(4, LENGTH - cut, purpose="onward")
     with torch.no_grad():
-        state = scene.model.init_state(3, LENGTH, CPU, torch.float32)
-        state = _read(scene.model, tokens[:, :cut], 0, state)[1]
+        state = harness.model.init_state(3, LENGTH, CPU, torch.float32)
+        state = _read(harness.model, tokens[:, :cut], 0, state)[1]
         fault = malformed(state, 3)
         if fault:
             return Finding(fault)
@@ -104,9 +104,9 @@ def state_reorder(scene: Scene) -> Finding:
             (tokens[rows], onward, picked, "picked rows"),
         ):
             whole = torch.cat([prompt[:, :cut], rest], 1)
-            expected = scene.model(whole, plain(len(whole)))[0][:, cut:]
-            first, after = _read(scene.model, rest[:, :1], cut, start)
-            second = _read(scene.model, rest[:, 1:], cut + 1, after)[0]
+            expected = harness.model(whole, full_rows(len(whole)))[0][:, cut:]
+            first, after = _read(harness.model, rest[:, :1], cut, start)
+            second = _read(harness.model, rest[:, 1:], cut + 1, after)[0]
             worst.add(difference(torch.cat([first, second], 1), expected), where)
     return worst.finding()
 

@@ -8,40 +8,40 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from tp_core.testing.cases import Case
 from tp_core.testing.generators import drawing_from
-from tp_core.testing.inputs import LENGTH, PATHS, SIZES, noise, plain, some_tokens
+from tp_core.testing.inputs import LENGTH, PATHS, SIZES, full_rows, noise, some_tokens
+from tp_core.testing.models import Harness, plan_of
 from tp_core.testing.partners import partner
 from tp_core.testing.passes import difference, stream, training
-from tp_core.testing.registry import check, scene_check
+from tp_core.testing.registry import check, harness_check
 from tp_core.testing.results import PASSED, Finding, NotApplicable
-from tp_core.testing.scenes import Scene, plan_of
-from tp_core.testing.subjects import Subject
 
 # A site that is used moves the logits by more than this share of their size: 0.14 is the least that
 # was measured (alibi, whose gentlest slopes are gentle), and one that is ignored gives exactly 0.
 SITE_THRESHOLD = 1e-3
 
 
-def _offers_a_site(subject: Subject) -> bool:
-    needs = subject.registered.component.needs
-    return subject.kind == "attention" or bool(needs)
+def _offers_a_site(case: Case) -> bool:
+    needs = case.registered.component.needs
+    return case.kind == "attention" or bool(needs)
 
 
 @check("attention", "positional_encoding", when=_offers_a_site)
-def site_used(subject: Subject) -> Finding:
+def site_used(case: Case) -> Finding:
     """An encoding changes the output, at every site the attention offers, on every path.
 
     The measured figure is the least change; it must be above the tolerance.
     """
     least = math.inf
     # The first scene of an attention has an encoding that does nothing.
-    for scene in subject.scenes[1:] if subject.kind == "attention" else subject.scenes:
-        without = _without_encoding(subject, scene)
-        for path, logits in _by_path(scene).items():
+    for harness in case.harnesses[1:] if case.kind == "attention" else case.harnesses:
+        without = _without_encoding(case, harness)
+        for path, logits in _by_path(harness).items():
             change = difference(logits, without[path])
             least = min(least, change)
             if not change > SITE_THRESHOLD:
-                where = f"{scene.label}: " if scene.label else ""
+                where = f"{harness.label}: " if harness.label else ""
                 fault = (
                     f"{where}the positional encoding changes the output by {change:.3g} ({path})"
                 )
@@ -51,27 +51,27 @@ def site_used(subject: Subject) -> Finding:
     return Finding(measured=least, tolerance=SITE_THRESHOLD)
 
 
-def _without_encoding(subject: Subject, scene: Scene) -> Mapping[str, Tensor]:
-    if subject.kind == "attention":
-        return _by_path(subject.scene)
-    attention = scene.plan.layers[0]["attention"].spec.as_data()
-    plan = plan_of(subject.catalogue, attention=attention, positional_encoding=partner("bare"))
-    return _by_path(Scene(scene.kind, scene.label, plan))
+def _without_encoding(case: Case, harness: Harness) -> Mapping[str, Tensor]:
+    if case.kind == "attention":
+        return _by_path(case.harness)
+    attention = harness.plan.layers[0]["attention"].spec.as_data()
+    plan = plan_of(case.catalogue, attention=attention, positional_encoding=partner("bare"))
+    return _by_path(Harness(harness.kind, harness.label, plan))
 
 
-def _by_path(scene: Scene) -> Mapping[str, Tensor]:
+def _by_path(harness: Harness) -> Mapping[str, Tensor]:
     tokens = some_tokens(2)
     with torch.no_grad():
-        found = {path: scene.model(tokens, make(2))[0] for path, make in PATHS.items()}
-        found["streamed"] = stream(scene.model, tokens, plain(2).positions, [1] * LENGTH)
+        found = {path: harness.model(tokens, make(2))[0] for path, make in PATHS.items()}
+        found["streamed"] = stream(harness.model, tokens, full_rows(2).positions, [1] * LENGTH)
     return found
 
 
-@scene_check("block")
-def residual_dropout(scene: Scene) -> Finding:
+@harness_check("block")
+def residual_dropout(harness: Harness) -> Finding:
     """The config's dropout acts on what a block adds, in training."""
-    model = scene.build_model(dropout=0.5)
-    x, seq = noise("x", 2, LENGTH, SIZES["d_model"]), plain(2)
+    model = harness.build_model(dropout=0.5)
+    x, seq = noise("x", 2, LENGTH, SIZES["d_model"]), full_rows(2)
     block = model.blocks[0]
     outputs = []
     for seed in (0, 1):

@@ -22,8 +22,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from tp_core.component import Component
-from tp_core.options import Spec
+from tp_core.kernel.component import Component
+from tp_core.kernel.options import Spec
 
 DEFAULTS = "defaults"
 

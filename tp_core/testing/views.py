@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tp_core.interfaces.report import ReportView, SplitScores, TokenScores
+from tp_core.interfaces.metrics import MetricView, SplitLosses, TokenLosses
 
 _TRAIN = (
     *("the red fox sleeps", "a quiet river runs under the stone", "the moon waits"),
@@ -28,12 +28,12 @@ _SAMPLES = (
 _STOPS = (*("end",) * 8, "length", "end", "context", "length")
 
 
-def views() -> dict[str, ReportView]:
+def views() -> dict[str, MetricView]:
     """Views by what they are; `a usual view` has something everywhere."""
-    none = ReportView({name: _scores([]) for name in ("train", "val")})
+    none = MetricView({name: _scores([]) for name in ("train", "val")})
     one = "one phrase"
-    single = ReportView(
-        scores={"train": _scores([one]), "val": _scores([one], detail=True)},
+    single = MetricView(
+        losses={"train": _scores([one]), "val": _scores([one], detail=True)},
         samples=[one],
         stops=["end"],
         texts={"train": [one], "val": ["another"]},
@@ -47,15 +47,15 @@ def views() -> dict[str, ReportView]:
         "no samples": replace(usual(), samples=[], stops=[]),
         "empty samples": replace(usual(), samples=["", ""], stops=["end", "length"]),
         "no phrase": none,
-        "nothing at all": ReportView(),
+        "nothing at all": MetricView(),
     }
 
 
-def usual() -> ReportView:
+def usual() -> MetricView:
     """As of a finished run: repeated phrases, copies of both splits, an empty sample, cut ones."""
     texts = {"train": list(_TRAIN), "val": list(_VAL)}
-    return ReportView(
-        scores={"train": _scores(_TRAIN[:5]), "val": _scores(_VAL, detail=True)},
+    return MetricView(
+        losses={"train": _scores(_TRAIN[:5]), "val": _scores(_VAL, detail=True)},
         samples=list(_SAMPLES),
         stops=list(_STOPS),
         texts=texts,
@@ -64,21 +64,21 @@ def usual() -> ReportView:
     )
 
 
-def _of_training() -> ReportView:
+def _of_training() -> MetricView:
     """What metrics see at the end of a training: neither texts nor single tokens."""
     view = usual()
-    scores = {name: replace(one, by_token=None) for name, one in view.scores.items()}
-    return ReportView(scores, view.samples, view.stops)
+    losses = {name: replace(one, token_losses=None) for name, one in view.losses.items()}
+    return MetricView(losses, view.samples, view.stops)
 
 
-def _scores(texts: Sequence[str], *, detail: bool = False) -> SplitScores:
+def _scores(texts: Sequence[str], *, detail: bool = False) -> SplitLosses:
     """A word is a token. Nats follow from the words alone, so they agree wherever a phrase is."""
     lines = [[_nats(word, place) for place, word in enumerate([*t.split(), ""])] for t in texts]
-    return SplitScores(
+    return SplitLosses(
         nll=np.array([math.fsum(line) for line in lines], np.float64),
         tokens=np.array([len(line) for line in lines], np.int64),
         bytes=np.array([len(text.encode()) + 1 for text in texts], np.int64),
-        by_token=_by_token(lines) if detail else None,
+        token_losses=_by_token(lines) if detail else None,
     )
 
 
@@ -86,11 +86,11 @@ def _nats(word: str, place: int) -> float:
     return 0.4 + 0.15 * (len(word) % 5) + 0.1 * (place % 3)
 
 
-def _by_token(lines: Sequence[Sequence[float]]) -> TokenScores:
+def _by_token(lines: Sequence[Sequence[float]]) -> TokenLosses:
     nll = np.array([nats for line in lines for nats in line], np.float32)
     correct = np.exp(-nll) > 0.5  # a token with more than half of the mass is the likeliest
     temperatures = 2.0 ** np.linspace(-2, 2, 9)
-    return TokenScores(
+    return TokenLosses(
         nll=nll,
         position=np.array([place for line in lines for place in range(len(line))], np.int32),
         end=np.array([place == len(line) - 1 for line in lines for place in range(len(line))]),

@@ -9,25 +9,25 @@ from torch import Tensor
 
 from tp_core.interfaces.sequence import SequenceInfo
 from tp_core.interfaces.state import State, size_in_bytes
+from tp_core.testing.cases import Case
 from tp_core.testing.inputs import CPU, PATHS, SIZES, noise
-from tp_core.testing.registry import scene_check
+from tp_core.testing.models import Harness
+from tp_core.testing.registry import harness_check
 from tp_core.testing.results import Finding, NotApplicable, Worst
-from tp_core.testing.scenes import Scene
-from tp_core.testing.subjects import Subject
 
 
-def _has_window(subject: Subject) -> bool:
-    window = subject.variant.options.get("window")
+def _has_window(case: Case) -> bool:
+    window = case.variant.options.get("window")
     return isinstance(window, int) and not isinstance(window, bool)
 
 
-@scene_check("attention", when=_has_window, first_only=True)
-def window_bounds(scene: Scene) -> Finding:
+@harness_check("attention", when=_has_window, first_only=True)
+def window_bounds(harness: Harness) -> Finding:
     """Exactly the last `window` tokens matter, a query's own included, with and without a state.
 
     Tolerance 0: a token outside has weight zero, and one inside any weight but zero.
     """
-    attention, window, length = _setting(scene)
+    attention, window, length = _setting(harness)
     query = torch.arange(length)[:, None]
     distance = query - torch.arange(length)
     expected = (distance >= 0) & (distance < window)
@@ -61,10 +61,10 @@ def window_bounds(scene: Scene) -> Finding:
     return Worst(0.0).finding()
 
 
-@scene_check("attention", when=_has_window, first_only=True)
-def window_state(scene: Scene) -> Finding:
+@harness_check("attention", when=_has_window, first_only=True)
+def window_state(harness: Harness) -> Finding:
     """However long the row, the state is no larger than that of a row as long as the window."""
-    attention, window, length = _setting(scene)
+    attention, window, length = _setting(harness)
     x = noise("window", 1, length, SIZES["d_model"])
     with torch.no_grad():
         short, long = (
@@ -75,12 +75,12 @@ def window_state(scene: Scene) -> Finding:
     return worst.finding()
 
 
-def _setting(scene: Scene) -> tuple[Any, int, int]:
-    window = int(scene.chosen.options.model_dump()["window"])
+def _setting(harness: Harness) -> tuple[Any, int, int]:
+    window = int(harness.resolved.options.model_dump()["window"])
     length = min(2 * window + 4, SIZES["max_seq_len"])
     if length < window + 3:
         raise NotApplicable(f"a window of {window} is too wide for rows of {length}; try 3")
-    return scene.build_component(), window, length
+    return harness.build_component(), window, length
 
 
 def _mismatch(matters: Tensor, expected: Tensor, where: str) -> str:

@@ -8,15 +8,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from tp_core.assembly.builder import Builder
 from tp_core.config.plan import Plan
-from tp_core.data.layouts import Steps
-from tp_core.device import pick_device
+from tp_core.data.from_plan import open_data_loader, open_dataset
+from tp_core.data.layouts import DataLoader
 from tp_core.errors import TpError
-from tp_core.interfaces.build import Builder
 from tp_core.interfaces.roles import ParameterInfo
 from tp_core.interfaces.sequence import SequenceInfo
-from tp_core.model import Decoder
-from tp_core.training.bench import make_optimizer, open_dataset, steps_of
+from tp_core.model.decoder import Decoder
+from tp_core.model.device import pick_device
+from tp_core.training.setup import make_optimizer
 
 _SAMPLED_STEPS = 20
 
@@ -31,7 +32,7 @@ def describe(plan: Plan) -> str:
     total = sum(info.parameter.numel() for info in infos)
     decayed = sum(info.parameter.numel() for info in infos if info.weight_decay)
     data = plan.config.data
-    batches = steps_of(plan, dataset)
+    batches = open_data_loader(plan, dataset)
     tokens, places, width = _tokens_per_step(plan, batches)
     rows = -(-train.batch_size // train.grad_accumulation)
     epochs = train.max_steps / batches.steps_per_epoch
@@ -80,11 +81,11 @@ def _layer_table(plan: Plan, model: Decoder) -> Iterable[str]:
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
 
 
-def _tokens_per_step(plan: Plan, batches: Steps) -> tuple[float, float, int]:
+def _tokens_per_step(plan: Plan, batches: DataLoader) -> tuple[float, float, int]:
     """Over the first steps: mean tokens, mean places with padding, and the widest slice."""
     tokens, places, widest = [], [], 0
     for step in range(min(_SAMPLED_STEPS, batches.steps_per_epoch)):
-        rows = batches.slices(step, plan.config.train.grad_accumulation)
+        rows = batches.micro_batches(step, plan.config.train.grad_accumulation)
         tokens.append(sum(one.n_targets for one in rows))
         places.append(sum(one.inputs.size for one in rows))
         widest = max(widest, *(one.inputs.shape[1] for one in rows))

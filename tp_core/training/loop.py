@@ -10,12 +10,12 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from tp_core.interfaces.report import ReportView, SplitScores
-from tp_core.training.baselines import baselines
-from tp_core.training.interrupts import Interrupts
-from tp_core.training.measure import labels, measure
-from tp_core.training.progress import Reporter
+from tp_core.evaluation.baselines import baselines
+from tp_core.evaluation.metrics import labels, measure
+from tp_core.interfaces.metrics import MetricView, SplitLosses
+from tp_core.training.progress import ProgressDisplay
 from tp_core.training.session import Session
+from tp_core.training.signals import Interrupts
 from tp_core.training.trainer import SAMPLES, Trainer
 
 FINAL_SAMPLES = 64  # texts the report metrics see
@@ -29,18 +29,18 @@ class Interrupted(KeyboardInterrupt):
         self.signal = signal
 
 
-def train(session: Session, reporter: Reporter) -> dict[str, Any]:
+def train(session: Session, progress: ProgressDisplay) -> dict[str, Any]:
     """Train to the last step and return the summary that was written.
 
     Raises `Diverged` before a non-finite step is taken, and `Interrupted` after a signal.
     """
     config, state = session.plan.config.train, session.state
     trainer = Trainer(session)
-    scores: dict[str, SplitScores] = {}
-    session.bench.model.train()
+    losses: dict[str, SplitLosses] = {}
+    session.setup.model.train()
     with Interrupts() as interrupts:
         if state.first is None:
-            scores = trainer.evaluate(reporter)
+            losses = trainer.evaluate(progress)
         while state.step < config.max_steps:
             if interrupts.caught:
                 session.save()
@@ -51,30 +51,30 @@ def train(session: Session, reporter: Reporter) -> dict[str, Any]:
             seconds = time.perf_counter() - began
             state.seconds += seconds
             trainer.write_step(result, seconds)
-            reporter.step(state.step, result.loss, result.tokens / seconds)
+            progress.step(state.step, result.loss, result.tokens / seconds)
             last = state.step == config.max_steps
             if last or state.step % config.eval_interval == 0:
-                scores = trainer.evaluate(reporter)
+                losses = trainer.evaluate(progress)
             if config.sample_interval and (last or state.step % config.sample_interval == 0):
                 trainer.write_samples()
             if last or state.step % config.checkpoint_interval == 0:
                 session.save()
-    scores = scores or trainer.scores()
+    losses = losses or trainer.losses()
     samples = trainer.sample(FINAL_SAMPLES)
     texts = [sample["text"] for sample in samples]
-    view = ReportView(scores, texts, [sample["stopped"] for sample in samples])
-    beside = baselines(session.bench.dataset, ends=session.bench.model.ends)
+    view = MetricView(losses, texts, [sample["stopped"] for sample in samples])
+    baseline_bits = baselines(session.setup.dataset, ends=session.setup.model.ends)
     return session.summarise(
         "finished",
-        baselines={name: {"val_bits_per_byte": bits} for name, bits in beside.items()},
+        baselines={name: {"val_bits_per_byte": bits} for name, bits in baseline_bits.items()},
         metrics=_metrics(session, view),
         samples=texts[:SAMPLES],
     )
 
 
-def _metrics(session: Session, view: ReportView) -> dict[str, Any]:
+def _metrics(session: Session, view: MetricView) -> dict[str, Any]:
     """What samples and likelihood tell already; the rest, which would be null, is for a report."""
-    metrics = session.bench.metrics
+    metrics = session.setup.metrics
     names = labels([chosen for chosen, _ in metrics])
     found = {
         name: (metric, measure(chosen, metric, view))

@@ -18,7 +18,7 @@ from rich.progress import (
 )
 
 
-class Reporter:
+class ProgressDisplay:
     """Tells of a training on stderr; stdout is for data."""
 
     def __init__(self, max_steps: int, step: int) -> None:
@@ -38,7 +38,7 @@ class Reporter:
             )
             self._task = self._bar.add_task("", total=max_steps, completed=step, figures="")
 
-    def __enter__(self) -> Reporter:
+    def __enter__(self) -> ProgressDisplay:
         if self._bar is not None:
             self._bar.start()
         return self

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import resource
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,21 +11,22 @@ from typing import Any
 
 import torch
 
-from tp_core.artifacts import doesnt_fit, drift_of, open_plan
-from tp_core.checkpoint import load_last, save_checkpoint
 from tp_core.config.plan import Plan
+from tp_core.data.tokenizer import Tokenizer
 from tp_core.errors import TpError
 from tp_core.files import read_json, write_json
-from tp_core.interfaces.report import SplitScores
-from tp_core.jsonl import JsonlWriter, truncate
-from tp_core.provenance import collect
-from tp_core.runs import RunDir
-from tp_core.tokenizer import Tokenizer
-from tp_core.training.bench import Bench, component_records, make_bench
+from tp_core.interfaces.metrics import SplitLosses
+from tp_core.model.device import peak_memory_mib
+from tp_core.runs.checkpoint import load_last, save_checkpoint
+from tp_core.runs.directory import RunDir
+from tp_core.runs.jsonl import JsonlWriter, truncate
+from tp_core.runs.opening import doesnt_fit, open_plan, plugin_drift_of
+from tp_core.runs.provenance import collect, component_records
+from tp_core.training.setup import TrainingSetup, make_setup
 
 
 @dataclass
-class State:
+class TrainingState:
     """How far a training is: all that a checkpoint holds beside tensors."""
 
     step: int = 0
@@ -46,21 +45,21 @@ class Session:
     """
 
     run: RunDir
-    bench: Bench
-    state: State
+    setup: TrainingSetup
+    state: TrainingState
     provenance: Mapping[str, Any]
     metrics: JsonlWriter
     samples: JsonlWriter
-    drift: tuple[str, ...] = ()
+    plugin_drift: tuple[str, ...] = ()
 
     @property
     def plan(self) -> Plan:
-        return self.bench.plan
+        return self.setup.plan
 
     def save(self, *, best: bool = False) -> None:
         """Write `best_val.pt`, or `last.pt` with all that a resume needs."""
         payload: dict[str, Any] = {
-            "model": self.bench.model.state_dict(),
+            "model": self.setup.model.state_dict(),
             "config": json.dumps(self.plan.config.as_data()),
             "provenance": json.dumps(self.provenance),
             "state": json.dumps(vars(self.state)),
@@ -70,7 +69,7 @@ class Session:
             return
         self.metrics.flush_to_disk()
         self.samples.flush_to_disk()
-        payload["optimizer"] = self.bench.optimizer.state_dict()
+        payload["optimizer"] = self.setup.optimizer.state_dict()
         payload["metrics_offset"] = self.metrics.offset
         payload["samples_offset"] = self.samples.offset
         save_checkpoint(self.run.last_path, payload, keep=self.run.previous_path)
@@ -83,8 +82,8 @@ class Session:
             "step": state.step,
             "max_steps": self.plan.config.train.max_steps,
             "tokens": state.tokens,
-            "parameters": sum(p.numel() for p in self.bench.model.parameters()),
-            "vocab_size": self.bench.dataset.tokenizer.vocab_size,
+            "parameters": sum(p.numel() for p in self.setup.model.parameters()),
+            "vocab_size": self.setup.dataset.tokenizer.vocab_size,
             "first_val": state.first,
             "last_val": state.latest,
             "best_val": state.best,
@@ -92,7 +91,7 @@ class Session:
             "perf": {
                 "seconds": round(state.seconds, 3),
                 "tokens_per_second": round(state.tokens / max(state.seconds, 1e-9), 1),
-                "memory_mib": memory_mib(self.bench.device),
+                "memory_mib": peak_memory_mib(self.setup.device),
             },
         }
         write_json(self.run.summary_path, summary)
@@ -103,9 +102,9 @@ class Session:
         self.samples.close()
 
 
-def start(bench: Bench, run: RunDir) -> Session:
+def start(setup: TrainingSetup, run: RunDir) -> Session:
     """A new run in a directory that was claimed for it."""
-    plan, dataset = bench.plan, bench.dataset
+    plan, dataset = setup.plan, setup.dataset
     provenance = collect(
         component_records(plan),
         {
@@ -119,12 +118,12 @@ def start(bench: Bench, run: RunDir) -> Session:
         },
         torch_threads=torch.get_num_threads(),
     )
-    provenance["leak_probe"] = bench.leak_probe
+    provenance["causality_probe"] = setup.causality_probe
     run.tokenizer_path.write_bytes(dataset.tokenizer.model_bytes)
     write_json(run.provenance_path, provenance)
     # Last, so that a run that has a config has all the rest.
     write_json(run.config_path, plan.config.as_data())
-    return _open(run, bench, State(), provenance)
+    return _open(run, setup, TrainingState(), provenance)
 
 
 def resume(run: RunDir) -> Session:
@@ -135,48 +134,40 @@ def resume(run: RunDir) -> Session:
     provenance = read_json(run.provenance_path)
     has_checkpoint = run.last_path.exists() or run.previous_path.exists()
     payload = load_last(run)[0] if has_checkpoint else None
-    state = State(**json.loads(payload["state"])) if payload else State()
-    bench = make_bench(plan, Tokenizer.load(run.tokenizer_path))
-    if bench.dataset.sha256 != provenance["data"]["sha256"]:
+    state = TrainingState(**json.loads(payload["state"])) if payload else TrainingState()
+    setup = make_setup(plan, Tokenizer.load(run.tokenizer_path))
+    if setup.dataset.sha256 != provenance["data"]["sha256"]:
         raise TpError(
             f"{plan.config.data.path} has changed since run '{run.id}' began: "
             "restore it, or start a new run"
         )
     if payload:
         try:
-            bench.model.load_state_dict(payload["model"])
-            bench.optimizer.load_state_dict(payload["optimizer"])
+            setup.model.load_state_dict(payload["model"])
+            setup.optimizer.load_state_dict(payload["optimizer"])
         except (KeyError, ValueError, RuntimeError) as error:
             raise doesnt_fit(f"the checkpoint of run '{run.id}'", error) from error
     for path, key in ((run.metrics_path, "metrics_offset"), (run.samples_path, "samples_offset")):
         if path.exists() or payload:
             truncate(path, payload[key] if payload else 0)
     run.summary_path.unlink(missing_ok=True)
-    return _open(run, bench, state, provenance, tuple(drift_of(run, plan)))
+    return _open(run, setup, state, provenance, tuple(plugin_drift_of(run, plan)))
 
 
 def _open(
     run: RunDir,
-    bench: Bench,
-    state: State,
+    setup: TrainingSetup,
+    state: TrainingState,
     provenance: Mapping[str, Any],
-    drift: tuple[str, ...] = (),
+    plugin_drift: tuple[str, ...] = (),
 ) -> Session:
     metrics, samples = JsonlWriter(run.metrics_path), JsonlWriter(run.samples_path)
-    return Session(run, bench, state, provenance, metrics, samples, drift)
+    return Session(run, setup, state, provenance, metrics, samples, plugin_drift)
 
 
-def figures(scores: SplitScores) -> dict[str, float] | None:
+def figures(losses: SplitLosses) -> dict[str, float] | None:
     """Loss and bits per byte of scored lines; None where they are not finite."""
-    loss, bits = scores.loss, scores.bits_per_byte
+    loss, bits = losses.loss, losses.bits_per_byte
     if loss is None or bits is None or not math.isfinite(loss):
         return None
     return {"loss": loss, "bits_per_byte": bits}
-
-
-def memory_mib(device: torch.device) -> float:
-    """The most memory this process held, on the GPU where it trains on one."""
-    if device.type == "cuda":
-        return round(torch.cuda.max_memory_allocated(device) / 2**20, 1)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)

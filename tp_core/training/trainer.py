@@ -11,19 +11,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tp_core.assembly.attribution import attribute_errors
+from tp_core.assembly.output_checks import checked_outputs
 from tp_core.data.batches import eval_batches
-from tp_core.data.layouts import Rows
-from tp_core.device import seed_slice
+from tp_core.data.layouts import Batch
 from tp_core.errors import Diverged, RunFailed, TpError
-from tp_core.generation import NotFinite, generate
-from tp_core.interfaces.blame import blame
-from tp_core.interfaces.report import SplitScores
-from tp_core.interfaces.watch import watched
-from tp_core.training.evaluate import score
-from tp_core.training.first_pass import FINITE
-from tp_core.training.progress import Reporter
-from tp_core.training.session import Session, figures, memory_mib
-from tp_core.training.tensors import on_device
+from tp_core.evaluation.losses import measure_losses
+from tp_core.generation.generate import NotFinite, generate
+from tp_core.interfaces.metrics import SplitLosses
+from tp_core.model.batch import on_device
+from tp_core.model.device import peak_memory_mib, seed_dropout
+from tp_core.training.progress import ProgressDisplay
+from tp_core.training.session import Session, figures
+from tp_core.training.smoke_test import FINITE
 
 SAMPLES = 5  # texts in samples.jsonl each time
 _NLL = ""  # the name of the likelihood's loss beside the auxiliary ones
@@ -47,9 +47,9 @@ class Trainer:
     def __init__(self, session: Session) -> None:
         self.session = session
         self.config = session.plan.config
-        self.bench = session.bench
+        self.setup = session.setup
         self.state = session.state
-        model, dataset = self.bench.model, self.bench.dataset
+        model, dataset = self.setup.model, self.setup.dataset
         self.parameters = list(model.parameters())
         self.after_step: list[Any] = [
             m.after_step for m in model.modules() if hasattr(m, "after_step")
@@ -70,11 +70,11 @@ class Trainer:
     def step(self) -> StepResult:
         """One optimizer step on the batch of this step's number."""
         try:
-            with blame(self.bench.built):
+            with attribute_errors(self.setup.built):
                 return self._step()
         except torch.OutOfMemoryError as error:
             raise RunFailed(
-                f"step {self.state.step + 1}: out of memory on {self.bench.device}: raise "
+                f"step {self.state.step + 1}: out of memory on {self.setup.device}: raise "
                 "train.grad_accumulation (same results, less memory) or lower train.batch_size"
             ) from error
         except torch._dynamo.exc.TorchDynamoException as error:
@@ -84,15 +84,15 @@ class Trainer:
             ) from error
 
     def _step(self) -> StepResult:
-        bench, step = self.bench, self.state.step
+        setup, step = self.setup, self.state.step
         train = self.config.train
-        parts: Sequence[Rows] = bench.batches.slices(step, train.grad_accumulation)
+        parts: Sequence[Batch] = setup.batches.micro_batches(step, train.grad_accumulation)
         # Divided by the tokens of the whole step: how it is sliced doesn't weigh them differently.
         n_targets = sum(part.n_targets for part in parts)
         n_bytes = sum(part.n_bytes for part in parts)
         totals: dict[str, Tensor] = {}
         for index, part in enumerate(parts):
-            seed_slice(train.seed, step, index)
+            seed_dropout(train.seed, step, index)
             losses = self._losses(part)
             nll, *others = losses.values()
             torch.autograd.backward(sum(others, nll) / n_targets)
@@ -108,10 +108,10 @@ class Trainer:
                 "Try a lower train.learning_rate, or more warmup"
             )
         factor = self._factor()
-        for group in bench.optimizer.param_groups:
+        for group in setup.optimizer.param_groups:
             group["lr"] = group["peak_lr"] * factor
-        bench.optimizer.step()
-        bench.optimizer.zero_grad(set_to_none=True)
+        setup.optimizer.step()
+        setup.optimizer.zero_grad(set_to_none=True)
         for hook in self.after_step:
             hook()
         self.state.step += 1
@@ -127,26 +127,26 @@ class Trainer:
 
     def _factor(self) -> float:
         """What the schedule makes of the peak learning rates at this step."""
-        factor: object = self.bench.schedule.factor(self.state.step, self.config.train.max_steps)
+        factor: object = self.setup.schedule.factor(self.state.step, self.config.train.max_steps)
         if not isinstance(factor, (int, float)) or not math.isfinite(factor):
-            name = self.bench.plan.schedule.name
+            name = self.setup.plan.schedule.name
             raise TpError(f"schedule '{name}' gave {factor!r} for step {self.state.step + 1}")
         return factor
 
-    def _losses(self, part: Rows) -> dict[str, Tensor]:
+    def _losses(self, part: Batch) -> dict[str, Tensor]:
         """One slice's losses, summed over its tokens, by name; the likelihood's first."""
-        tokens, targets, seq = on_device(part, self.bench.device)
-        with self.bench.autocast():
+        tokens, targets, seq = on_device(part, self.setup.device)
+        with self.setup.autocast():
             nll = self.loss(tokens, targets, seq)
         return {_NLL: nll, **seq.losses}
 
-    def _first_not_finite(self, parts: Sequence[Rows]) -> str:
+    def _first_not_finite(self, parts: Sequence[Batch]) -> str:
         """Which component's output was the first to be NaN or infinite, found by doing it again."""
-        loss, self.loss = self.loss, self.bench.model.loss
+        loss, self.loss = self.loss, self.setup.model.loss
         try:
-            with torch.no_grad(), watched(self.bench.model.built, FINITE):
+            with torch.no_grad(), checked_outputs(self.setup.model.built, FINITE):
                 for index, part in enumerate(parts):
-                    seed_slice(self.config.train.seed, self.state.step, index)
+                    seed_dropout(self.config.train.seed, self.state.step, index)
                     self._losses(part)
         except TpError as fault:
             return f" First, {fault}."
@@ -155,7 +155,7 @@ class Trainer:
         return ""
 
     def _line(self, split: str) -> dict[str, Any]:
-        epoch = round(self.state.step / self.bench.batches.steps_per_epoch, 4)
+        epoch = round(self.state.step / self.setup.batches.steps_per_epoch, 4)
         return {
             "step": self.state.step,
             "tokens": self.state.tokens,
@@ -171,7 +171,7 @@ class Trainer:
                 "loss": result.loss,
                 "bits_per_byte": result.bits_per_byte,
                 **({"auxiliary": result.auxiliary} if result.auxiliary else {}),
-                "learning_rate": self.bench.optimizer.param_groups[0]["lr"],
+                "learning_rate": self.setup.optimizer.param_groups[0]["lr"],
                 "grad_norm": result.grad_norm,
                 "perf": {
                     "seconds": round(seconds, 6),
@@ -180,26 +180,26 @@ class Trainer:
             }
         )
 
-    def scores(self) -> dict[str, SplitScores]:
+    def losses(self) -> dict[str, SplitLosses]:
         """How the model does now on the fixed training subset and on the validation lines."""
-        bench, dataset = self.bench, self.bench.dataset
+        setup, dataset = self.setup, self.setup.dataset
         splits = {"train": dataset.train, "val": dataset.val}
         return {
-            name: score(
-                bench.model, dataset.tokenizer, split, self.eval_batches[name], bench.autocast
+            name: measure_losses(
+                setup.model, dataset.tokenizer, split, self.eval_batches[name], setup.autocast
             )
             for name, split in splits.items()
         }
 
-    def evaluate(self, reporter: Reporter) -> dict[str, SplitScores]:
+    def evaluate(self, progress: ProgressDisplay) -> dict[str, SplitLosses]:
         """Score both splits, write their lines, and keep the model if it is the best so far."""
         began = time.perf_counter()
-        scores = self.scores()
-        perf = {"seconds": round(time.perf_counter() - began, 6)}
-        perf["memory_mib"] = memory_mib(self.bench.device)
+        losses = self.losses()
+        perf: dict[str, float | None] = {"seconds": round(time.perf_counter() - began, 6)}
+        perf["memory_mib"] = peak_memory_mib(self.setup.device)
         lines = {}
-        for name, split_scores in scores.items():
-            values = figures(split_scores)
+        for name, split_losses in losses.items():
+            values = figures(split_losses)
             if values is None:
                 raise Diverged(f"step {self.state.step}: the loss on {name} lines is not finite")
             lines[name] = {**self._line(name), **values}
@@ -213,25 +213,25 @@ class Trainer:
             state.best = mark
             self.session.save(best=True)
         speed = {"tokens_per_second": state.tokens / state.seconds} if state.seconds else {}
-        reporter.evaluation(lines, speed)
-        return scores
+        progress.evaluation(lines, speed)
+        return losses
 
     def sample(self, count: int) -> list[dict[str, Any]]:
         """Unconditional samples from the model as it is; the same streams every time."""
-        bench, sampling = self.bench, self.config.sampling
+        setup, sampling = self.setup, self.config.sampling
         try:
             continuations = generate(
-                bench.model,
-                bench.chain,
-                bench.dataset.tokenizer,
+                setup.model,
+                setup.chain,
+                setup.dataset.tokenizer,
                 [[]] * count,
                 max_new_tokens=sampling.max_new_tokens,
                 seed=self.config.train.seed,
-                autocast=bench.autocast,
+                autocast=setup.autocast,
             )
         except NotFinite as error:
             raise Diverged(f"step {self.state.step}: {error}") from error
-        decode = bench.dataset.tokenizer.decode
+        decode = setup.dataset.tokenizer.decode
         return [
             {"step": self.state.step, "row": c.row, "text": decode(c.tokens), "stopped": c.stopped}
             for c in continuations

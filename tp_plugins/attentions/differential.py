@@ -18,7 +18,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from tp_core.interfaces import BuildContext, Keys, KVCache, SequenceInfo, State, attend, part
+from tp_core.interfaces import BuildContext, KVCache, SequenceInfo, State, attend
 from tp_plugins.attentions import DifferentialOptions
 
 
@@ -27,7 +27,6 @@ class Differential(nn.Module):
 
     def __init__(self, options: DifferentialOptions, ctx: BuildContext) -> None:
         super().__init__()
-        self.window = options.window
         self.head_dim, self.map_dim = ctx.head_dim, ctx.head_dim // 2
         d_q, d_kv = (n * ctx.head_dim for n in (ctx.n_heads, options.n_kv_heads or ctx.n_heads))
         self.q = ctx.linear(ctx.dim, d_q)
@@ -39,16 +38,13 @@ class Differential(nn.Module):
             {name: torch.randn(self.map_dim) * 0.1 for name in ("q1", "k1", "q2", "k2")}
         )
         self.norm = nn.RMSNorm(ctx.head_dim, eps=1e-5)
-        self.positions = ctx.positions(head_dim=self.map_dim)
-        self.cache = KVCache(window=options.window)
+        self.encoding = ctx.positional_encoding(head_dim=self.map_dim)
+        self.cache = KVCache(self.encoding, window=options.window)
 
     def init_state(
         self, batch: int, capacity: int, device: torch.device, dtype: torch.dtype
     ) -> State:
-        return {
-            "cache": self.cache.init_state(batch, capacity, device),
-            "positions": self.positions.init_state(batch, capacity, device, dtype),
-        }
+        return self.cache.init_state(batch, capacity, device, dtype)
 
     def forward(
         self, x: Tensor, seq: SequenceInfo, state: State | None
@@ -57,12 +53,8 @@ class Differential(nn.Module):
         q1, q2 = (self._rotated(t, seq, "q") for t in self._maps(self.q(x)))
         k1, k2 = (self._rotated(t, seq, "k").transpose(1, 2) for t in self._maps(self.k(x)))
         v = self.v(x).unflatten(-1, (-1, self.head_dim))
-        features = self.positions.features(x, seq, part(state, "positions"))
-        keys = self.cache.append(part(state, "cache"), seq, k1=k1, k2=k2, v=v, **features)
-        found, noise = (
-            self._weighed(q, keys, name, seq, features.get("features"))
-            for q, name in ((q1, "k1"), (q2, "k2"))
-        )
+        kv = self.cache.append(state, seq, x, k1=k1, k2=k2, v=v)
+        found, noise = attend(q1, kv, seq, k="k1"), attend(q2, kv, seq, k="k2")
         y = self.norm((found - self._factor() * noise).transpose(1, 2).float())
         return self.out(((1 - self.start) * y).flatten(-2).to(x.dtype)), state
 
@@ -78,18 +70,5 @@ class Differential(nn.Module):
         return torch.unflatten(t, -1, (-1, 2, self.map_dim)).transpose(1, 3).unbind(1)
 
     def _rotated(self, t: Tensor, seq: SequenceInfo, which: str) -> Tensor:
-        return self.positions.rotate(t, seq.token_positions, which)
-
-    def _weighed(
-        self, q: Tensor, keys: Keys, name: str, seq: SequenceInfo, features: Tensor | None
-    ) -> Tensor:
-        """The values under one of the maps, [B, H, T, Dh]."""
-        return attend(
-            q,
-            keys,
-            seq,
-            self.positions,
-            k=name,
-            window=self.window,
-            features=features,
-        )
+        rotated: Tensor = self.encoding.rotate(t, seq.token_positions, which)
+        return rotated

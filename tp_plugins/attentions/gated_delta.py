@@ -74,7 +74,7 @@ class GatedDelta(nn.Module):
         self, x: Tensor, seq: SequenceInfo, state: State | None
     ) -> tuple[Tensor, State | None]:
         """x [B, T, D] -> y [B, T, D], and the state after it; all sums over time are in fp32."""
-        if seq.plain and state is None:
+        if seq.causal_only and state is None:
             return self._tokens(x, None, None)
         if x.shape[1] == 1:
             return self._tokens(x, Rows.of(seq.documents, seq.valid, state), state)

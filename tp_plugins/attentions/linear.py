@@ -35,7 +35,7 @@ class Linear(nn.Module):
         self.k = ctx.linear(ctx.dim, width)
         self.v = ctx.linear(ctx.dim, width)
         self.out = ctx.linear(width, ctx.dim, residual=True)
-        self.positions = ctx.positions()
+        self.encoding = ctx.positional_encoding()
         gamma = 1 - 2.0 ** (-5 - torch.arange(ctx.n_heads, dtype=torch.float32))
         # As logits, so that a learned γ stays between 0 and 1.
         if options.decay == "learned":
@@ -64,8 +64,8 @@ class Linear(nn.Module):
             for layer in (self.q, self.k, self.v)
         )
         q, k = F.elu(q) + 1, F.elu(k) + 1
-        q_turned = self.positions.rotate(q, seq.token_positions, "q")
-        k_turned = self.positions.rotate(k, seq.token_positions, "k")
+        q_turned = self.encoding.rotate(q, seq.token_positions, "q")
+        k_turned = self.encoding.rotate(k, seq.token_positions, "k")
         mask = visible(seq, seq.positions, seq.documents)[:, None]
         age = (seq.positions[:, :, None] - seq.positions[:, None, :])[:, None]
         weight = self._decayed(age).masked_fill(~mask, 0.0)

@@ -10,13 +10,12 @@ c·(W_UKᵀ·q). Every head then looks at the same latents, as in multi-query at
 
 from __future__ import annotations
 
-import dataclasses
 import math
 
 import torch
 from torch import Tensor, nn
 
-from tp_core.interfaces import BuildContext, KVCache, SequenceInfo, State, attend, part
+from tp_core.interfaces import BuildContext, KVCache, SequenceInfo, State, attend
 from tp_plugins.attentions import MlaOptions
 
 
@@ -37,16 +36,13 @@ class Mla(nn.Module):
         self.k_up = ctx.linear(self.latent, width)
         self.v_up = ctx.linear(self.latent, width)
         self.out = ctx.linear(width, ctx.dim, residual=True)
-        self.positions = ctx.positions(head_dim=self.d_rope)
-        self.cache = KVCache()
+        self.encoding = ctx.positional_encoding(head_dim=self.d_rope)
+        self.cache = KVCache(self.encoding)
 
     def init_state(
         self, batch: int, capacity: int, device: torch.device, dtype: torch.dtype
     ) -> State:
-        return {
-            "cache": self.cache.init_state(batch, capacity, device),
-            "positions": self.positions.init_state(batch, capacity, device, dtype),
-        }
+        return self.cache.init_state(batch, capacity, device, dtype)
 
     def forward(
         self, x: Tensor, seq: SequenceInfo, state: State | None
@@ -55,32 +51,19 @@ class Mla(nn.Module):
         latent = self.down(x)
         if self.norm is not None:
             latent = self.norm(latent)
-        k_rope = self.positions.rotate(self.k_rope(x)[:, None], seq.token_positions, "k")
-        features = self.positions.features(x, seq, part(state, "positions"))
-        keys = self.cache.append(
-            part(state, "cache"),
-            seq,
-            latent=latent[:, :, None],
-            rope=k_rope.transpose(1, 2),
-            **features,
+        k_rope = self.encoding.rotate(self.k_rope(x)[:, None], seq.token_positions, "k")
+        kv = self.cache.append(
+            state, seq, x, latent=latent[:, :, None], rope=k_rope.transpose(1, 2)
         )
-        latents, ropes = keys["latent"], keys["rope"]
-        entries = {**keys.entries, "k": torch.cat([latents, ropes], -1), "v": latents}
-        keys = dataclasses.replace(keys, entries=entries)
+        latents, ropes = kv["latent"], kv["rope"]
+        kv = kv.with_tensors(k=torch.cat([latents, ropes], -1), v=latents)
 
         q = self.q(x).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
         q_rope = self.q_rope(x).unflatten(-1, (-1, self.d_rope)).transpose(1, 2)
-        q_rope = self.positions.rotate(q_rope, seq.token_positions, "q")
+        q_rope = self.encoding.rotate(q_rope, seq.token_positions, "q")
         per_head = (self.n_heads, self.head_dim, self.latent)
         k_up, v_up = self.k_up.weight.view(per_head), self.v_up.weight.view(per_head)
         q = torch.cat([q @ k_up.to(q.dtype), q_rope], -1)
-        y = attend(
-            q,
-            keys,
-            seq,
-            self.positions,
-            scale=1 / math.sqrt(self.head_dim + self.d_rope),
-            features=features.get("features"),
-        )
+        y = attend(q, kv, seq, scale=1 / math.sqrt(self.head_dim + self.d_rope))
         y = y @ v_up.transpose(-1, -2).to(y.dtype)
         return self.out(y.transpose(1, 2).flatten(-2)), state

@@ -22,7 +22,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from tp_core.interfaces import BuildContext, KVCache, SequenceInfo, State, attend, part
+from tp_core.interfaces import BuildContext, KVCache, SequenceInfo, State, attend
 from tp_plugins.attentions import SoftmaxOptions
 
 
@@ -47,16 +47,13 @@ class Softmax(nn.Module):
             self.k_norm = ctx.make(norm, dim=d_kv if full else ctx.head_dim)
         self.sink = nn.Parameter(torch.zeros(ctx.n_heads)) if options.sink else None
         self.gate = ctx.linear(ctx.dim, d_q, bias=options.bias) if options.gate else None
-        self.positions = ctx.positions()
-        self.cache = KVCache(window=options.window)
+        self.encoding = ctx.positional_encoding()
+        self.cache = KVCache(self.encoding, window=options.window)
 
     def init_state(
         self, batch: int, capacity: int, device: torch.device, dtype: torch.dtype
     ) -> State:
-        return {
-            "cache": self.cache.init_state(batch, capacity, device),
-            "positions": self.positions.init_state(batch, capacity, device, dtype),
-        }
+        return self.cache.init_state(batch, capacity, device, dtype)
 
     def forward(
         self, x: Tensor, seq: SequenceInfo, state: State | None
@@ -74,22 +71,18 @@ class Softmax(nn.Module):
             # Layers may differ in heads: values are only mixed with those of the same shape.
             first = seq.shared.setdefault(("first value", tuple(v.shape)), v)
             v = v + self.options.value_residual * (first - v)
-        q = self.positions.rotate(q.transpose(1, 2), seq.token_positions, "q")
-        k = self.positions.rotate(k.transpose(1, 2), seq.token_positions, "k").transpose(1, 2)
+        q = self.encoding.rotate(q.transpose(1, 2), seq.token_positions, "q")
+        k = self.encoding.rotate(k.transpose(1, 2), seq.token_positions, "k").transpose(1, 2)
         if self.options.qk_norm_after:
             q, k = self._normed(q, k)
-        features = self.positions.features(x, seq, part(state, "positions"))
-        keys = self.cache.append(part(state, "cache"), seq, k=k, v=v, **features)
+        kv = self.cache.append(state, seq, x, k=k, v=v)
         y = attend(
             q,
-            keys,
+            kv,
             seq,
-            self.positions,
-            window=self.options.window,
             softcap=self.options.softcap,
             sink=self.sink,
             dropout=self.options.dropout if self.training else 0.0,
-            features=features.get("features"),
         )
         y = y.transpose(1, 2).flatten(-2)
         if self.gate is not None:

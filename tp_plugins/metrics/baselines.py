@@ -17,8 +17,8 @@ import zlib
 from collections.abc import Sequence
 from typing import Any
 
-from tp_core.data.baselines import CharNgram
-from tp_core.interfaces import Headline, ReportView
+from tp_core.evaluation.char_ngram import CharNgram
+from tp_core.interfaces import Headline, MetricView
 from tp_plugins.metrics.characters import MOST_LINES, five_gram
 from tp_plugins.metrics.once import evenly
 
@@ -36,7 +36,7 @@ class Baselines:
     def __init__(self, options: Any, ctx: Any) -> None:
         pass
 
-    def compute(self, view: ReportView) -> dict[str, Any]:
+    def compute(self, view: MetricView) -> dict[str, Any]:
         """Null where there are no phrases of one split or the other."""
         train, all_val = view.texts.get("train", ()), view.texts.get("val", ())
         val = evenly(all_val, MOST_HELD_OUT)

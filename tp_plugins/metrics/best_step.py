@@ -13,7 +13,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from tp_core.interfaces import Headline, ReportView
+from tp_core.interfaces import Headline, MetricView
 from tp_plugins.metrics.values import finite
 
 FIGURES = ("loss", "bits_per_byte")
@@ -28,7 +28,7 @@ class BestStep:
     def __init__(self, options: Any, ctx: Any) -> None:
         pass
 
-    def compute(self, view: ReportView) -> dict[str, Any]:
+    def compute(self, view: MetricView) -> dict[str, Any]:
         """The first of equally good steps; null without a finite validation loss."""
         by_split: dict[str, dict[int, Mapping[str, Any]]] = {"train": {}, "val": {}}
         for line in view.evaluations:

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tp_core.interfaces import Headline, ReportView
-from tp_core.interfaces.report import TokenScores
+from tp_core.interfaces import Headline, MetricView
+from tp_core.interfaces.metrics import TokenLosses
 from tp_plugins.metrics.values import finite
 
 BINS = 15
@@ -35,10 +35,10 @@ class Calibration:
     def __init__(self, options: Any, ctx: Any) -> None:
         pass
 
-    def compute(self, view: ReportView) -> dict[str, Any]:
+    def compute(self, view: MetricView) -> dict[str, Any]:
         """`at_edge`: the least loss stands at an end of the grid, and may be lower beyond it."""
-        scores = view.scores.get("val")
-        tokens = scores.by_token if scores is not None else None
+        losses = view.losses.get("val")
+        tokens = losses.token_losses if losses is not None else None
         temperature, at_edge = _optimum(tokens) if tokens is not None else (None, None)
         bins = _bins(tokens) if tokens is not None else []
         total = sum(one["tokens"] for one in bins)
@@ -51,7 +51,7 @@ class Calibration:
         }
 
 
-def _bins(tokens: TokenScores) -> list[dict[str, Any]]:
+def _bins(tokens: TokenLosses) -> list[dict[str, Any]]:
     """Of each bin that has tokens: how many, their mean confidence, the share that was right."""
     confidence = tokens.confidence.astype(np.float64)
     # In fp32 a confidence of 1/15 lies just above the edge it stands for.
@@ -73,7 +73,7 @@ def _bins(tokens: TokenScores) -> list[dict[str, Any]]:
     ]
 
 
-def _optimum(tokens: TokenScores) -> tuple[float | None, bool | None]:
+def _optimum(tokens: TokenLosses) -> tuple[float | None, bool | None]:
     usable = np.isfinite(tokens.nll_at) & (tokens.temperatures > 0)
     if not usable.any() or not len(tokens.nll):
         return None, None

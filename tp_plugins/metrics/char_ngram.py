@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from tp_core.interfaces import Headline, ReportView
+from tp_core.interfaces import Headline, MetricView
 from tp_plugins.metrics.characters import five_gram
 from tp_plugins.metrics.values import PerSample, finite, means
 
@@ -27,13 +27,13 @@ class CharNgramPerplexity:
     def __init__(self, options: Any, ctx: Any) -> None:
         pass
 
-    def compute(self, view: ReportView) -> dict[str, Any]:
+    def compute(self, view: MetricView) -> dict[str, Any]:
         """Null without samples or training text."""
         result = means(self.per_sample(view))
         bits = result["bits_per_character"]
         return {**result, "perplexity": finite(2**bits) if bits is not None else None}
 
-    def per_sample(self, view: ReportView) -> PerSample:
+    def per_sample(self, view: MetricView) -> PerSample:
         """An empty sample has the bits of its end."""
         texts = view.texts.get("train", ())
         if not texts or not view.samples:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tp_core.data.baselines import CharNgram
+from tp_core.evaluation.char_ngram import CharNgram
 from tp_plugins.metrics.once import Once, evenly
 
 MOST_LINES = 100_000

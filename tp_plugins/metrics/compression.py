@@ -12,7 +12,7 @@ from __future__ import annotations
 import zlib
 from typing import Any
 
-from tp_core.interfaces import Headline, ReportView
+from tp_core.interfaces import Headline, MetricView
 from tp_plugins.metrics.values import share
 
 
@@ -23,7 +23,7 @@ class Compression:
     def __init__(self, options: Any, ctx: Any) -> None:
         pass
 
-    def compute(self, view: ReportView) -> dict[str, Any]:
+    def compute(self, view: MetricView) -> dict[str, Any]:
         """Null without samples."""
         data = "".join(f"{text}\n" for text in sorted(view.samples)).encode()
         ratio = share(len(data), len(zlib.compress(data, 9))) if data else None

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tp_core.interfaces import Headline, ReportView
+from tp_core.interfaces import Headline, MetricView
 from tp_plugins.metrics.values import share
 from tp_plugins.metrics.words import ngrams
 
@@ -22,7 +22,7 @@ class Distinct:
     def __init__(self, options: Any, ctx: Any) -> None:
         pass
 
-    def compute(self, view: ReportView) -> dict[str, Any]:
+    def compute(self, view: MetricView) -> dict[str, Any]:
         """Null where no sample has n words."""
         result = {}
         for n in (1, 2, 3):

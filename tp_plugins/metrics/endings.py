@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tp_core.interfaces import Headline, ReportView
+from tp_core.interfaces import Headline, MetricView
 from tp_plugins.metrics.values import PerSample, means
 from tp_plugins.metrics.words import words
 
@@ -29,11 +29,11 @@ class Endings:
     def __init__(self, options: Any, ctx: Any) -> None:
         pass
 
-    def compute(self, view: ReportView) -> dict[str, Any]:
+    def compute(self, view: MetricView) -> dict[str, Any]:
         """Null where it isn't known how the samples stopped."""
         return {"samples": len(view.samples), **means(self.per_sample(view))}
 
-    def per_sample(self, view: ReportView) -> PerSample:
+    def per_sample(self, view: MetricView) -> PerSample:
         """1 or 0; NaN for a sample of which it isn't known."""
         ended = np.full(len(view.samples), np.nan)
         known = np.array([stop == "end" for stop in view.stops], np.float64)[: len(ended)]

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tp_core.interfaces import Headline, ReportView
+from tp_core.interfaces import Headline, MetricView
 from tp_plugins.metrics.values import PerSample, means
 
 
@@ -24,11 +24,11 @@ class ExactCopies:
     def __init__(self, options: Any, ctx: Any) -> None:
         pass
 
-    def compute(self, view: ReportView) -> dict[str, Any]:
+    def compute(self, view: MetricView) -> dict[str, Any]:
         """Null for a split without phrases."""
         return {"samples": len(view.samples), **means(self.per_sample(view))}
 
-    def per_sample(self, view: ReportView) -> PerSample:
+    def per_sample(self, view: MetricView) -> PerSample:
         """1 for a copy, 0 for none."""
         result = {}
         for split in ("train", "val"):

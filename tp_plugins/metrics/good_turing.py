@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from tp_core.interfaces import Headline, ReportView
+from tp_core.interfaces import Headline, MetricView
 from tp_plugins.metrics.values import share
 
 
@@ -24,7 +24,7 @@ class GoodTuring:
     def __init__(self, options: Any, ctx: Any) -> None:
         pass
 
-    def compute(self, view: ReportView) -> dict[str, Any]:
+    def compute(self, view: MetricView) -> dict[str, Any]:
         """`singletons` are N1, `distinct` all different texts."""
         counts = Counter(view.samples)
         singletons = sum(count == 1 for count in counts.values())

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tp_core.interfaces import Headline, ReportView
+from tp_core.interfaces import Headline, MetricView
 from tp_plugins.metrics.once import Once
 
 
@@ -27,7 +27,7 @@ class LengthDistance:
     def __init__(self, options: Any, ctx: Any) -> None:
         self._of_val = Once(_lengths)
 
-    def compute(self, view: ReportView) -> dict[str, Any]:
+    def compute(self, view: MetricView) -> dict[str, Any]:
         """With the mean lengths; null where there are no samples or no phrases."""
         ours, theirs = _lengths(view.samples), self._of_val(view.texts.get("val", ()))
         return {

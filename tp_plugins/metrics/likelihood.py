@@ -11,8 +11,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from tp_core.interfaces import Headline, ReportView
-from tp_core.interfaces.report import SplitScores
+from tp_core.interfaces import Headline, MetricView
+from tp_core.interfaces.metrics import SplitLosses
 from tp_plugins.metrics.values import finite
 
 
@@ -25,11 +25,11 @@ class Likelihood:
     def __init__(self, options: Any, ctx: Any) -> None:
         pass
 
-    def compute(self, view: ReportView) -> dict[str, Any]:
+    def compute(self, view: MetricView) -> dict[str, Any]:
         """Figures per split, null over no lines; `generalisation_gap` is val minus train, in bits
         per byte."""
         result: dict[str, Any] = {
-            name: _figures(view.scores.get(name)) for name in ("train", "val", *view.scores)
+            name: _figures(view.losses.get(name)) for name in ("train", "val", *view.losses)
         }
         train, val = (result[name]["bits_per_byte"] for name in ("train", "val"))
         known = train is not None and val is not None
@@ -37,14 +37,14 @@ class Likelihood:
         return result
 
 
-def _figures(scores: SplitScores | None) -> dict[str, float | None]:
-    if scores is None:
+def _figures(losses: SplitLosses | None) -> dict[str, float | None]:
+    if losses is None:
         return {"lines": 0, "loss": None, "perplexity": None, "bits_per_byte": None}
-    loss = finite(scores.loss)
+    loss = finite(losses.loss)
     return {
-        "lines": len(scores.nll),
+        "lines": len(losses.nll),
         "loss": loss,
         # A loss past 700 nats has a perplexity that no float holds.
         "perplexity": math.exp(loss) if loss is not None and loss < 700 else None,
-        "bits_per_byte": finite(scores.bits_per_byte),
+        "bits_per_byte": finite(losses.bits_per_byte),
     }

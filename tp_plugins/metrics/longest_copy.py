@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from tp_core.interfaces import Headline, ReportView
+from tp_core.interfaces import Headline, MetricView
 from tp_plugins.metrics.once import Once
 from tp_plugins.metrics.suffixes import Matches, Suffixes
 from tp_plugins.metrics.values import PerSample, means
@@ -30,7 +30,7 @@ class LongestCopy:
     def __init__(self, options: Any, ctx: Any) -> None:
         self._suffixes = Once(Suffixes)
 
-    def compute(self, view: ReportView) -> dict[str, Any]:
+    def compute(self, view: MetricView) -> dict[str, Any]:
         """`longest`: the longest copy of all, the sample it is in, a training phrase that has it.
 
         Null without training text.
@@ -38,15 +38,15 @@ class LongestCopy:
         found = self._matches(view)
         return {**means(_values(view, found)), "longest": self._longest(view, found)}
 
-    def per_sample(self, view: ReportView) -> PerSample:
+    def per_sample(self, view: MetricView) -> PerSample:
         """An empty sample has no share."""
         return _values(view, self._matches(view))
 
-    def _matches(self, view: ReportView) -> Matches | None:
+    def _matches(self, view: MetricView) -> Matches | None:
         texts = view.texts.get("train", ())
         return self._suffixes(texts).matches(view.samples) if texts and view.samples else None
 
-    def _longest(self, view: ReportView, found: Matches | None) -> dict[str, Any] | None:
+    def _longest(self, view: MetricView, found: Matches | None) -> dict[str, Any] | None:
         if found is None:
             return None
         length = int(found.characters.max())
@@ -62,7 +62,7 @@ class LongestCopy:
         return {"text": text, "sample": sample, "phrase": phrase}
 
 
-def _values(view: ReportView, found: Matches | None) -> PerSample:
+def _values(view: MetricView, found: Matches | None) -> PerSample:
     if found is None:
         nothing = np.full(len(view.samples), np.nan)
         return {"characters": nothing, "share": nothing.copy()}

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tp_core.interfaces import Headline, ReportView
+from tp_core.interfaces import Headline, MetricView
 from tp_plugins.metrics.values import finite, share
 
 
@@ -26,10 +26,10 @@ class LossByPosition:
     def __init__(self, options: Any, ctx: Any) -> None:
         pass
 
-    def compute(self, view: ReportView) -> dict[str, Any]:
+    def compute(self, view: MetricView) -> dict[str, Any]:
         """`by_position`: one row for each position that has a token, in order."""
-        scores = view.scores.get("val")
-        tokens = scores.by_token if scores is not None else None
+        losses = view.losses.get("val")
+        tokens = losses.token_losses if losses is not None else None
         if tokens is None:
             nothing = {"tokens": 0, "loss": None}
             return {"inside": nothing, "end": dict(nothing), "by_position": []}

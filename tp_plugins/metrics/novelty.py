@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tp_core.interfaces import Headline, ReportView
-from tp_core.streams import stream
+from tp_core.interfaces import Headline, MetricView
+from tp_core.rng import generator
 from tp_plugins.metrics.once import Once
 from tp_plugins.metrics.values import PerSample, means
 from tp_plugins.metrics.words import Numbered, numbered, words
@@ -36,11 +36,11 @@ class Novelty:
     def __init__(self, options: Any, ctx: Any) -> None:
         self._known = Once(_known_runs)
 
-    def compute(self, view: ReportView) -> dict[str, Any]:
+    def compute(self, view: MetricView) -> dict[str, Any]:
         """Null where no sample has n words, or there is no training text."""
         return means(self.per_sample(view))
 
-    def per_sample(self, view: ReportView) -> PerSample:
+    def per_sample(self, view: MetricView) -> PerSample:
         """NaN for samples of fewer than n words."""
         texts = view.texts.get("train", ())
         if not texts:
@@ -82,7 +82,7 @@ class _Runs:
 
 def _known_runs(texts: Sequence[str]) -> _Runs:
     text = numbered(texts)
-    tables = stream(0, "novelty").integers(
+    tables = generator(0, "novelty").integers(
         2**64, size=(LONGEST, len(text.numbers) + 1), dtype=np.uint64
     )
     by_length = []

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tp_core.interfaces import Headline, ReportView
+from tp_core.interfaces import Headline, MetricView
 from tp_plugins.metrics.values import PerSample, means
 from tp_plugins.metrics.words import numbered, words
 
@@ -27,7 +27,7 @@ class OutOfVocabulary:
     def __init__(self, options: Any, ctx: Any) -> None:
         pass
 
-    def compute(self, view: ReportView) -> dict[str, Any]:
+    def compute(self, view: MetricView) -> dict[str, Any]:
         """`examples`: such words, the most frequent first. Null without training text or words."""
         texts = view.texts.get("train", ())
         found: Counter[str] = Counter()
@@ -37,7 +37,7 @@ class OutOfVocabulary:
         examples = sorted(found, key=lambda word: (-found[word], word))[:SHOWN]
         return {**means(self.per_sample(view)), "examples": examples}
 
-    def per_sample(self, view: ReportView) -> PerSample:
+    def per_sample(self, view: MetricView) -> PerSample:
         """NaN for samples without words."""
         values = np.full(len(view.samples), np.nan)
         texts = view.texts.get("train", ())

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tp_core.interfaces import Headline, ReportView
+from tp_core.interfaces import Headline, MetricView
 from tp_plugins.metrics.values import PerSample, means
 from tp_plugins.metrics.words import ngrams
 
@@ -27,11 +27,11 @@ class Repetition:
     def __init__(self, options: Any, ctx: Any) -> None:
         pass
 
-    def compute(self, view: ReportView) -> dict[str, Any]:
+    def compute(self, view: MetricView) -> dict[str, Any]:
         """For n = 1 to 4; null where no sample has n words."""
         return means(self.per_sample(view))
 
-    def per_sample(self, view: ReportView) -> PerSample:
+    def per_sample(self, view: MetricView) -> PerSample:
         """NaN for samples of fewer than n words."""
         result = {}
         for n in (1, 2, 3, 4):

@@ -22,7 +22,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from tp_core.interfaces import Headline, ReportView
+from tp_core.interfaces import Headline, MetricView
 from tp_plugins.metrics.values import finite
 from tp_plugins.metrics.words import ngrams, words
 
@@ -39,11 +39,11 @@ class SelfBleu:
     def __init__(self, options: Any, ctx: Any) -> None:
         pass
 
-    def compute(self, view: ReportView) -> dict[str, Any]:
+    def compute(self, view: MetricView) -> dict[str, Any]:
         """From 0 to 1; null of fewer than two samples, where there is nothing to resemble."""
-        scores = bleu_of_each(view.samples)
-        mean = finite(math.fsum(scores) / len(scores)) if len(scores) > 1 else None
-        return {"samples": len(scores), "self_bleu": mean}
+        losses = bleu_of_each(view.samples)
+        mean = finite(math.fsum(losses) / len(losses)) if len(losses) > 1 else None
+        return {"samples": len(losses), "self_bleu": mean}
 
 
 def bleu_of_each(samples: Sequence[str]) -> list[float]:

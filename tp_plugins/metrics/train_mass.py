@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tp_core.interfaces import Headline, ReportView
+from tp_core.interfaces import Headline, MetricView
 from tp_plugins.metrics.values import finite
 
 SHOWN = 10
@@ -38,7 +38,7 @@ class TrainMass:
     def __init__(self, options: Any, ctx: Any) -> None:
         pass
 
-    def compute(self, view: ReportView) -> dict[str, Any]:
+    def compute(self, view: MetricView) -> dict[str, Any]:
         """`log_mean` is the log of a split's mass per phrase, in nats; `log_ratio` their
         difference, which is there even where the ratio is no float. `likeliest`: `probability` and
         `nll` of a training phrase, and its `count` in the training text."""
@@ -53,9 +53,9 @@ class TrainMass:
         }
 
 
-def _mass(view: ReportView, split: str) -> Mapping[str, Any]:
-    scores = view.distinct.get(split)
-    nll = scores.nll if scores is not None else np.empty(0)
+def _mass(view: MetricView, split: str) -> Mapping[str, Any]:
+    losses = view.distinct.get(split)
+    nll = losses.nll if losses is not None else np.empty(0)
     if not len(nll) or np.isnan(nll).any():
         return {"phrases": len(nll), "mass": None, "log_mean": None}
     log_mean = finite(_log_sum_exp(-nll) - math.log(len(nll)))
@@ -71,13 +71,13 @@ def _log_sum_exp(x: NDArray[np.float64]) -> float:
     return highest + math.log(np.exp(x - highest).sum()) if math.isfinite(highest) else highest
 
 
-def _likeliest(view: ReportView) -> list[dict[str, Any]]:
-    scores = view.distinct.get("train")
-    if scores is None:
+def _likeliest(view: MetricView) -> list[dict[str, Any]]:
+    losses = view.distinct.get("train")
+    if losses is None:
         return []
     texts = view.texts.get("train", ())
-    best = np.argsort(scores.nll, kind="stable")[:SHOWN].tolist()
-    best = [index for index in best if math.isfinite(scores.nll[index])]
+    best = np.argsort(losses.nll, kind="stable")[:SHOWN].tolist()
+    best = [index for index in best if math.isfinite(losses.nll[index])]
     wanted = dict.fromkeys(best, "")
     for index, text in enumerate(dict.fromkeys(texts)):
         if index in wanted:
@@ -89,9 +89,9 @@ def _likeliest(view: ReportView) -> list[dict[str, Any]]:
     return [
         {
             "text": text,
-            "nll": float(scores.nll[index]),
-            "probability": math.exp(-scores.nll[index]),
-            "tokens": int(scores.tokens[index]),
+            "nll": float(losses.nll[index]),
+            "probability": math.exp(-losses.nll[index]),
+            "tokens": int(losses.tokens[index]),
             "count": counts[text],
         }
         for index, text in wanted.items()

@@ -10,7 +10,7 @@ from pydantic import Field
 from tp_core import Component, Dims, Options, Spec, hookimpl
 
 
-class PlainOptions(Options):
+class UngatedOptions(Options):
     expansion: float = Field(4.0, gt=0, description="hidden width / d_model", examples=[2.0])
     bias: bool = Field(False, description="add a bias in both projections")
 
@@ -19,7 +19,7 @@ class PlainOptions(Options):
         return max(1, round(self.expansion * dim))
 
 
-class GeluOptions(PlainOptions):
+class GeluOptions(UngatedOptions):
     approximate: Literal["none", "tanh"] = Field(
         "none", description="Φ itself, or the tanh near it that GPT-2 uses"
     )
@@ -47,7 +47,7 @@ class GatedOptions(Options):
         """
         if self.match is None:
             return max(1, round((self.expansion or 8 / 3) * dim))
-        plain = PlainOptions(expansion=self.expansion or 4.0).hidden(dim)
+        plain = UngatedOptions(expansion=self.expansion or 4.0).hidden(dim)
         per_unit = 3 * dim + 2 * self.bias
         return max(1, round(plain * (2 * dim + self.bias) / per_unit))
 
@@ -117,21 +117,21 @@ def tp_mlps() -> list[Component]:
         Component(
             name="relu",
             target=f"{here}.relu:Relu",
-            options=PlainOptions,
+            options=UngatedOptions,
             summary="Two linear maps around a ReLU",
             paper="Vaswani et al. 2017, arXiv:1706.03762",
         ),
         Component(
             name="relu2",
             target=f"{here}.relu2:Relu2",
-            options=PlainOptions,
+            options=UngatedOptions,
             summary="Two linear maps around a squared ReLU",
             paper="So et al. 2021, arXiv:2109.08668",
         ),
         Component(
             name="silu",
             target=f"{here}.silu:Silu",
-            options=PlainOptions,
+            options=UngatedOptions,
             summary="Two linear maps around a SiLU, also called Swish",
             paper="Elfwing et al. 2017, arXiv:1702.03118; Ramachandran et al., arXiv:1710.05941",
         ),

@@ -13,10 +13,10 @@ import torch.nn.functional as F
 
 from tp_core.interfaces import BuildContext
 from tp_plugins.mlps import GeluOptions
-from tp_plugins.mlps.plain import Plain
+from tp_plugins.mlps.ungated import Ungated
 
 
-class Gelu(Plain):
+class Gelu(Ungated):
     """x [B, T, D] -> y [B, T, D]"""
 
     def __init__(self, options: GeluOptions, ctx: BuildContext) -> None:

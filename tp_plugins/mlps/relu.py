@@ -8,12 +8,12 @@ from __future__ import annotations
 import torch.nn.functional as F
 
 from tp_core.interfaces import BuildContext
-from tp_plugins.mlps import PlainOptions
-from tp_plugins.mlps.plain import Plain
+from tp_plugins.mlps import UngatedOptions
+from tp_plugins.mlps.ungated import Ungated
 
 
-class Relu(Plain):
+class Relu(Ungated):
     """x [B, T, D] -> y [B, T, D]"""
 
-    def __init__(self, options: PlainOptions, ctx: BuildContext) -> None:
+    def __init__(self, options: UngatedOptions, ctx: BuildContext) -> None:
         super().__init__(options, ctx, F.relu)

@@ -9,14 +9,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tp_core.interfaces import BuildContext
-from tp_plugins.mlps import PlainOptions
-from tp_plugins.mlps.plain import Plain
+from tp_plugins.mlps import UngatedOptions
+from tp_plugins.mlps.ungated import Ungated
 
 
-class Relu2(Plain):
+class Relu2(Ungated):
     """x [B, T, D] -> y [B, T, D]"""
 
-    def __init__(self, options: PlainOptions, ctx: BuildContext) -> None:
+    def __init__(self, options: UngatedOptions, ctx: BuildContext) -> None:
         super().__init__(options, ctx, squared_relu)
 
 

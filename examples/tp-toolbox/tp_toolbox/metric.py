@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tp_core.interfaces import BuildContext, Headline, ReportView
+from tp_core.interfaces import BuildContext, Headline, MetricView
 
 
 class Openings:
@@ -14,7 +14,7 @@ class Openings:
     def __init__(self, options: Any, ctx: BuildContext) -> None:
         pass
 
-    def compute(self, view: ReportView) -> dict[str, Any]:
+    def compute(self, view: MetricView) -> dict[str, Any]:
         """The share, and the first words that most samples have, with their numbers."""
         counts: dict[str, int] = {}
         for sample in view.samples:

@@ -65,7 +65,7 @@ def tp_attentions() -> list[Component]:
         softmax("peeks_ahead", "PeeksAhead"),
         softmax("adds_boolean_mask", "AddsBooleanMask"),
         softmax("shifts_without_state", "ShiftsWithoutState"),
-        softmax("forgets_window_when_plain", "ForgetsWindowWhenPlain"),
+        softmax("forgets_window_when_causal_only", "ForgetsWindowWhenCausalOnly"),
         softmax("keeps_everything", "KeepsEverything"),
         softmax("sharp_in_bf16", "SharpInBf16"),
         recurrent("recurrent", "Recurrent"),

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tp_core.interfaces import BuildContext, KVCache, SequenceInfo, State, visible
-from tp_core.testing.plain import PlainAttention
+from tp_core.interfaces import BuildContext, KVCache, KVEntries, SequenceInfo, State, visible
+from tp_core.testing.minimal import PlainAttention
 
 Returned = tuple[Tensor, State | None]
 
@@ -41,14 +42,23 @@ class ShiftsWithoutState(PlainAttention):
         return super().forward(x + 0.1 * before, seq, state)
 
 
-class ForgetsWindowWhenPlain(PlainAttention):
+class ForgetsWindowWhenCausalOnly(PlainAttention):
     """The fast path doesn't know of the window."""
 
     def forward(self, x: Tensor, seq: SequenceInfo, state: State | None) -> Returned:
-        window, self.window = self.window, None if seq.plain else self.window
+        window = self.cache.window
+        self.cache.window = None if seq.causal_only else window
         y, state = super().forward(x, seq, state)
-        self.window = window
+        self.cache.window = window
         return y, state
+
+
+class _Endless(KVCache):
+    def init_state(self, *sizes: Any) -> State:
+        return KVCache(self.encoding).init_state(*sizes)
+
+    def append(self, *args: Any, **tensors: Tensor) -> KVEntries:
+        return replace(KVCache(self.encoding).append(*args, **tensors), window=self.window)
 
 
 class KeepsEverything(PlainAttention):
@@ -56,7 +66,7 @@ class KeepsEverything(PlainAttention):
 
     def __init__(self, options: Any, ctx: BuildContext) -> None:
         super().__init__(options, ctx)
-        self.cache = KVCache()
+        self.cache = _Endless(self.encoding, window=options.window)
 
 
 class SharpInBf16(PlainAttention):

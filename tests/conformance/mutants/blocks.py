@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from tp_core.interfaces import BuildContext, SequenceInfo, State
-from tp_core.testing.plain import PlainBlock
+from tp_core.testing.minimal import PlainBlock
 
 
 class CentresOverTime(PlainBlock):

@@ -13,12 +13,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tp_core.interfaces import Keys, KVCache, Positions, SequenceInfo, State
-from tp_core.interfaces.build import Builder
+from tp_core.assembly.builder import Builder
+from tp_core.interfaces import KVCache, KVEntries, PositionalEncoding, SequenceInfo, State
 
 # The package has a function of the module's name.
 ATTEND = importlib.import_module("tp_core.interfaces.attend")
-BUILD = importlib.import_module("tp_core.interfaces.build")
+BUILD = importlib.import_module("tp_core.assembly.builder")
 
 Patch = Callable[[pytest.MonkeyPatch], None]
 
@@ -53,21 +53,21 @@ def causal_by_index_with_a_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     """`is_causal` lets query i see slot i and before, whatever tokens these hold."""
     original = ATTEND.attend
 
-    def attend(q: Tensor, keys: Keys, *rest: Any, **options: Any) -> Tensor:
-        if not keys.cached:
-            return original(q, keys, *rest, **options)
-        k, v = keys["k"].transpose(1, 2), keys["v"].transpose(1, 2)
+    def attend(q: Tensor, kv: KVEntries, *rest: Any, **options: Any) -> Tensor:
+        if not kv.cached:
+            return original(q, kv, *rest, **options)
+        k, v = kv["k"].transpose(1, 2), kv["v"].transpose(1, 2)
         return F.scaled_dot_product_attention(q, k, v, is_causal=True)
 
-    monkeypatch.setattr("tp_core.testing.plain.attend", attend)
+    monkeypatch.setattr("tp_core.testing.minimal.attend", attend)
 
 
 def cache_one_short(monkeypatch: pytest.MonkeyPatch) -> None:
     """A window of W with W − 1 slots."""
     original = KVCache.init_state
 
-    def init_state(self: KVCache, batch: int, capacity: int, device: torch.device) -> State:
-        return original(self, batch, min(capacity, (self.window or capacity + 1) - 1), device)
+    def init_state(self: KVCache, batch: int, capacity: int, *rest: Any) -> State:
+        return original(self, batch, min(capacity, (self.window or capacity + 1) - 1), *rest)
 
     monkeypatch.setattr(KVCache, "init_state", init_state)
 
@@ -76,31 +76,35 @@ def evicts_by_slot(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows share one count of steps, so that a row that idled loses tokens it still needs."""
     original = KVCache.append
 
-    def append(self: KVCache, state: State | None, seq: SequenceInfo, **entries: Tensor) -> Keys:
+    def append(
+        self: KVCache, state: State | None, seq: SequenceInfo, x: Tensor, **tensors: Tensor
+    ) -> KVEntries:
         if state is not None:
             steps = state.setdefault("steps", torch.zeros_like(seq.positions[:, 0]))
             assert isinstance(steps, Tensor)
             state["count"] = steps
-            keys = original(self, state, seq, **entries)
+            kv = original(self, state, seq, x, **tensors)
             state["steps"] = steps + seq.positions.shape[1]
-            return keys
-        return original(self, state, seq, **entries)
+            return kv
+        return original(self, state, seq, x, **tensors)
 
     monkeypatch.setattr(KVCache, "append", append)
 
 
 def bias_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Positions, "bias", lambda self, q_positions, k_positions: None)
+    monkeypatch.setattr(PositionalEncoding, "bias", lambda self, q_positions, k_positions: None)
 
 
 def score_sees_no_state(monkeypatch: pytest.MonkeyPatch) -> None:
     """An encoding's own state isn't handed to it."""
-    original = Positions.features
+    original = PositionalEncoding.features
 
-    def features(self: Positions, x: Tensor, seq: SequenceInfo, state: Any) -> dict[str, Tensor]:
+    def features(
+        self: PositionalEncoding, x: Tensor, seq: SequenceInfo, state: Any
+    ) -> Tensor | None:
         return original(self, x, seq, None)
 
-    monkeypatch.setattr(Positions, "features", features)
+    monkeypatch.setattr(PositionalEncoding, "features", features)
 
 
 def start_not_forked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,5 +118,5 @@ def start_not_forked(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def start_ignores_seed(monkeypatch: pytest.MonkeyPatch) -> None:
-    original = BUILD.stream_key
-    monkeypatch.setattr(BUILD, "stream_key", lambda seed, *rest: original(0, *rest))
+    original = BUILD.derive_seed
+    monkeypatch.setattr(BUILD, "derive_seed", lambda seed, *rest: original(0, *rest))

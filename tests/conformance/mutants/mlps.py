@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tp_core.interfaces import BuildContext, SequenceInfo
-from tp_core.testing.plain import PlainMlp
+from tp_core.testing.minimal import PlainMlp
 
 
 class ZLoss(PlainMlp):

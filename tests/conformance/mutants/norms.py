@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from tp_core.interfaces import BuildContext
-from tp_core.testing.plain import PlainNorm
+from tp_core.testing.minimal import PlainNorm
 
 
 class OverTime(PlainNorm):

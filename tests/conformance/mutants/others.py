@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tp_core.interfaces import ParameterInfo
-from tp_core.testing.plain import PlainOptimizer, PlainSchedule
+from tp_core.testing.minimal import PlainOptimizer, PlainSchedule
 
 
 class SkipsScalars(PlainOptimizer):

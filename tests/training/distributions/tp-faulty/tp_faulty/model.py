@@ -67,7 +67,7 @@ class Mix(Faulty):
     def __init__(self, options, ctx):
         super().__init__(options, ctx)
         self.linear = ctx.linear(ctx.dim, ctx.dim, residual=True)
-        self.positions = ctx.positions()
+        self.encoding = ctx.positional_encoding()
         self.heads = ctx.n_heads
 
     def init_state(self, batch):  # HERE state_made
@@ -80,8 +80,8 @@ class Mix(Faulty):
             raise LookupError("no such step")  # HERE step
         index = seq.positions
         q = x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
-        self.positions.rotate(q, index, "q")
-        self.positions.bias(index, index)
+        self.encoding.rotate(q, index, "q")
+        self.encoding.bias(index, index)
         y = self.linear(x)
         if self.how == "no_tuple":
             return y

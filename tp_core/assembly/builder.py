@@ -1,0 +1,186 @@
+"""Turning resolved components into objects, each with start values of its own."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from tp_core.assembly.signatures import adapt
+from tp_core.config.compatibility import LayerPlan
+from tp_core.config.components import ResolvedComponent, resolve_spec
+from tp_core.config.plan import Plan
+from tp_core.errors import TpError
+from tp_core.interfaces.context import BuildContext
+from tp_core.interfaces.positional_encoding import PositionalEncoding
+from tp_core.kernel.options import Dims, Spec
+from tp_core.rng import derive_seed
+
+# A component's message may quote whole tensors.
+_LONGEST_MESSAGE = 300
+
+
+class Builder:
+    """Builds one model's components, each from a random state of its own."""
+
+    def __init__(self, plan: Plan, vocab_size: int) -> None:
+        self.plan = plan
+        self.vocab_size = vocab_size
+        self.built: list[tuple[Any, ResolvedComponent]] = []
+        self.encodings: dict[str, Any] = {}
+        self._encodings: dict[tuple[Spec[Any], str], Any] = {}
+        self.children: dict[tuple[str, str], int] = {}
+
+    def build(
+        self, resolved: ResolvedComponent, path: str, layer: LayerPlan | None = None, **dims: int
+    ) -> Any:
+        """An instance of a component. Raises `TpError` naming it where its code fails."""
+        index = -1 if layer is None else layer.index
+        sizes = dataclasses.replace(self.plan.dims, layer_index=index, **dims)
+        self._refuse(resolved, sizes)
+        ctx = BuildContext(
+            dim=sizes.dim,
+            d_model=sizes.d_model,
+            n_layers=sizes.n_layers,
+            n_heads=sizes.n_heads,
+            head_dim=sizes.head_dim,
+            max_seq_len=sizes.max_seq_len,
+            vocab_size=self.vocab_size,
+            layer_index=index,
+            dropout=self.plan.config.model.dropout,
+            _assembler=_Place(self, path, layer),
+        )
+        cls = load_class(resolved)
+        with self.seeded(path):
+            try:
+                made = cls(resolved.options, ctx)
+            except TpError:
+                raise
+            except Exception as error:
+                raise component_error(resolved, "can't be built", error) from error
+        self.built.append((made, resolved))
+        return made
+
+    def positional_encoding(
+        self, resolved: ResolvedComponent, layer: LayerPlan | None = None, **dims: int
+    ) -> PositionalEncoding:
+        """An encoding: one per distinct spec and sizes, or per layer where its class says so."""
+        base = dataclasses.asdict(self.plan.dims)
+        differing = {name: size for name, size in sorted(dims.items()) if size != base[name]}
+        if set(resolved.registered.component.needs) <= {"embed"}:
+            differing = {}
+        name = "_".join(
+            [resolved.registered.component.name, *(f"{k}{v}" for k, v in differing.items())]
+        )
+        own = layer is not None and getattr(load_class(resolved), "scope", "model") == "layer"
+        if own and layer is not None:
+            name = f"{name}_layer{layer.index}"
+        identity = (resolved.spec, name)
+        if identity not in self._encodings:
+            taken = [key for _, key in self._encodings]
+            unique = f"{name}_{taken.count(name)}" if name in taken else name
+            made = self.build(resolved, f"encodings.{unique}", layer if own else None, **differing)
+            self._encodings[identity] = made
+            self.encodings[unique] = made
+        return PositionalEncoding(self._encodings[identity])
+
+    @contextmanager
+    def seeded(self, path: str) -> Iterator[None]:
+        """Draw start values from the stream of (seed, path), and leave no trace of having done so.
+
+        Swapping one component leaves the start of every other tensor bit-identical.
+        """
+        with torch.random.fork_rng(devices=[]):
+            # The CPU's generator alone: a device's is neither used for a start nor forked.
+            torch.default_generator.manual_seed(
+                derive_seed(self.plan.config.train.seed, "start", path)
+            )
+            yield
+
+    def _refuse(self, resolved: ResolvedComponent, sizes: Dims) -> None:
+        for message in resolved.options.problems(sizes):
+            raise TpError(f"{resolved.kind} '{resolved.name}': {message}")
+
+
+class _Place:
+    """Where a component stands in the model: the `Assembler` its context builds through."""
+
+    def __init__(self, builder: Builder, path: str, layer: LayerPlan | None) -> None:
+        self._builder, self._path, self._layer = builder, path, layer
+
+    def make(self, spec: Spec[Any], **dims: int) -> Any:
+        resolved = resolve_spec(self._builder.plan.catalogue, spec)
+        return self._builder.build(resolved, self._child(resolved.kind), self._layer, **dims)
+
+    def part(self, kind: str, **dims: int) -> Any:
+        layer = self._in_layer(kind)
+        if kind == "mlp" and not layer.mlp_enabled:
+            return None
+        return self._builder.build(layer[kind], self._child(kind), layer, **dims)
+
+    def positional_encoding(self, **dims: int) -> PositionalEncoding:
+        layer = self._in_layer("positional_encoding")
+        return self._builder.positional_encoding(layer["positional_encoding"], layer, **dims)
+
+    def _in_layer(self, kind: str) -> LayerPlan:
+        if self._layer is None:
+            raise TpError(f"{kind}() is for what is built inside a layer")
+        return self._layer
+
+    def _child(self, kind: str) -> str:
+        # Numbered, so that the second norm of a block starts elsewhere than the first.
+        children = self._builder.children
+        count = children.get((self._path, kind), 0)
+        children[self._path, kind] = count + 1
+        return f"{self._path}.{kind}{count or ''}"
+
+
+def load_class(resolved: ResolvedComponent) -> type:
+    """Import a component's class. Raises `TpError` naming its target where that fails."""
+    component = resolved.registered.component
+    module, _, name = component.target.partition(":")
+    try:
+        cls = getattr(importlib.import_module(module), name)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a module may call sys.exit
+        raise component_error(
+            resolved, f"target '{component.target}' can't be imported", error
+        ) from error
+    if not isinstance(cls, type):
+        raise TpError(f"{resolved.kind} '{resolved.name}': target '{component.target}' is no class")
+    try:
+        return adapt(cls, resolved.kind, component.needs)
+    except TpError as error:
+        raise TpError(f"{resolved.kind} '{resolved.name}': {error}") from None
+
+
+def component_error(resolved: ResolvedComponent, what: str, error: BaseException) -> TpError:
+    """A component's own failure, with the line of its own code that led to it."""
+    return TpError(
+        f"{resolved.kind} '{resolved.name}' {what}: {type(error).__name__}: {_short(error)}"
+        f"{_own_line(resolved, error)}\n  TP_TRACEBACK=1 shows how it got there"
+    )
+
+
+def _short(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return text if len(text) <= _LONGEST_MESSAGE else text[:_LONGEST_MESSAGE] + "…"
+
+
+def _own_line(resolved: ResolvedComponent, error: BaseException) -> str:
+    """` (file:line)` of the innermost frame in the component's package, or else of any but tp's."""
+    package = resolved.registered.component.target.partition(":")[0].partition(".")[0]
+    frames = list(traceback.walk_tb(error.__traceback__))
+    own = [(f, n) for f, n in frames if _package(f.f_globals) == package]
+    others = [(f, n) for f, n in frames if _package(f.f_globals) not in ("tp_core", "importlib")]
+    return "".join(f" ({f.f_code.co_filename}:{n})" for f, n in (own or others)[-1:])
+
+
+def _package(names: dict[str, Any]) -> str:
+    return str(names.get("__name__", "")).partition(".")[0]

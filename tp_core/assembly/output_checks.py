@@ -1,0 +1,62 @@
+"""Checking what components return, while they are watched and not a moment longer.
+
+Watching puts a checking function in front of each method on the instances themselves and takes it
+away again, so a training step pays nothing for it.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from tp_core.assembly.attribution import BuiltComponents
+from tp_core.config.components import ResolvedComponent
+from tp_core.errors import TpError
+
+Check = Callable[[tuple[Any, ...], Any], "str | None"]
+"""From (a call's arguments, its result) to what is wrong with the result, if anything."""
+
+
+@contextmanager
+def checked_outputs(
+    built: BuiltComponents, checks: Mapping[str, Mapping[str, Check]]
+) -> Iterator[None]:
+    """Within the `with`, the methods `checks[kind]` names are checked at each call.
+
+    The first fault is raised as a `TpError` with the component, the file and the line.
+    """
+    replaced: list[tuple[dict[str, Any], str, Any]] = []
+    try:
+        for made, resolved in built:
+            own = getattr(made, "__dict__", None)
+            for name, check in checks.get(resolved.kind, {}).items():
+                if own is None or not hasattr(made, name):
+                    continue
+                replaced.append((own, name, own.get(name)))
+                own[name] = _checking(made, resolved, name, check)
+        yield
+    finally:
+        for own, name, before in reversed(replaced):
+            if before is None:
+                del own[name]
+            else:
+                own[name] = before
+
+
+def _checking(
+    made: Any, resolved: ResolvedComponent, name: str, check: Check
+) -> Callable[..., Any]:
+    method = getattr(made, name)
+
+    def checking(*args: Any) -> Any:
+        result = method(*args)
+        fault = check(args, result)
+        if fault is not None:
+            code = getattr(inspect.unwrap(method), "__code__", None)
+            at = f" ({code.co_filename}:{code.co_firstlineno})" if code else ""
+            raise TpError(f"{resolved.kind} '{resolved.name}': {name}() {fault}{at}")
+        return result
+
+    return checking

@@ -1,0 +1,272 @@
+"""Which components may stand together: sizes, and the sites an encoding needs. Torch-free."""
+
+from __future__ import annotations
+
+import re
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Protocol
+
+from tp_core.config.components import ResolvedComponent
+from tp_core.config.schema import Config
+from tp_core.config.source_lines import KeyPath
+from tp_core.errors import did_you_mean
+from tp_core.kernel.catalogue import Catalogue, RegisteredComponent
+from tp_core.kernel.component import SITES
+from tp_core.kernel.options import Dims, Options
+
+ENCODING = "positional_encoding"
+
+# Which settings the sizes come from that a component's message may name.
+_SIZES: Mapping[str, tuple[KeyPath, ...]] = {
+    "dim": (("model", "d_model"),),
+    "d_model": (("model", "d_model"),),
+    "head_dim": (("model", "d_model"), ("model", "n_heads")),
+    "n_heads": (("model", "n_heads"),),
+    "n_layers": (("model", "n_layers"),),
+    "max_seq_len": (("model", "max_seq_len"),),
+    "max_steps": (("train", "max_steps"),),
+}
+
+
+class AddProblem(Protocol):
+    def __call__(self, key: KeyPath, message: str, *blame: KeyPath) -> None:
+        """Report a problem of `key`; `blame` are the other settings that may be its cause."""
+
+
+@dataclass(frozen=True)
+class LayerPlan:
+    """The components of one layer; `label` is its place in `model.pattern`, empty without one."""
+
+    index: int
+    label: str
+    resolved: Mapping[str, ResolvedComponent | None]
+    mlp_enabled: bool
+
+    def __getitem__(self, kind: str) -> ResolvedComponent:
+        found = self.resolved[kind]
+        assert found is not None, f"layer {self.index} has no {kind}"
+        return found
+
+    def components(self) -> list[ResolvedComponent]:
+        """What the layer builds, in a stable order."""
+        return [c for k, c in self.resolved.items() if c and (k != "mlp" or self.mlp_enabled)]
+
+
+def base_dims(config: Config) -> Dims:
+    """The sizes of the whole model."""
+    model = config.model
+    return Dims(
+        dim=model.d_model,
+        d_model=model.d_model,
+        n_layers=model.n_layers,
+        n_heads=model.n_heads,
+        head_dim=model.d_model // model.n_heads,
+        max_seq_len=model.max_seq_len,
+        max_steps=config.train.max_steps,
+    )
+
+
+def check_sizes(
+    key: KeyPath, resolved: ResolvedComponent | None, dims: Dims, add_problem: AddProblem
+) -> None:
+    """What the options of a component outside the layers say of these sizes."""
+    if resolved is None:
+        return
+    for message in _ask(resolved.options, dims):
+        add_problem(key, f"{_title(resolved)}: {message}", *_blamed(message))
+
+
+def check_layers(
+    layers: Sequence[LayerPlan],
+    model_wide: ResolvedComponent | None,
+    own: Mapping[str, Iterable[str]],
+    dims: Dims,
+    catalogue: Catalogue,
+    add_problem: AddProblem,
+) -> None:
+    """What options and sites say of each layer; equal findings are told once, with their layers.
+
+    `own` holds the kinds that [model.layers.LABEL] sets: that is where a problem is then told.
+    """
+    found: dict[tuple[KeyPath, str], list[LayerPlan]] = {}
+    for layer in layers:
+        mine = set(own.get(layer.label, ()))
+        for kinds, message in _layer_problems(layer, model_wide, mine, dims, catalogue):
+            kind = next((kind for kind in kinds if kind in mine), "")
+            key: KeyPath = ("model", kinds[0])
+            if kind:
+                key = ("model", "layers", layer.label, kind)
+            found.setdefault((key, message), []).append(layer)
+    for (key, message), concerned in found.items():
+        pair = (ENCODING, "attention") if key[-1] in (ENCODING, "attention") else ()
+        blame = [(*key[:-1], kind) for kind in pair] + [("model", kind) for kind in pair]
+        add_problem(key, f"{_where(concerned)}: {message}", *blame, *_blamed(message))
+
+
+def _layer_problems(
+    layer: LayerPlan,
+    model_wide: ResolvedComponent | None,
+    own: set[str],
+    dims: Dims,
+    catalogue: Catalogue,
+) -> Iterator[tuple[tuple[str, ...], str]]:
+    """The kinds each problem is between, and what it is."""
+    here = replace(dims, layer_index=layer.index)
+    for resolved in layer.components():
+        if resolved.kind != ENCODING:
+            for message in _ask(resolved.options, here):
+                yield (resolved.kind,), f"{_title(resolved)}: {message}"
+    encoding, attention = layer.resolved[ENCODING], layer.resolved["attention"]
+    if encoding and model_wide and encoding.spec != model_wide.spec:
+        for one in (model_wide, encoding):
+            if _embeds(one.registered):
+                yield (
+                    (ENCODING,),
+                    f"{_title(one)} acts on the embeddings, which all layers share: it can only be "
+                    "the encoding of the whole model, the same in every layer",
+                )
+                return
+    if encoding is None or attention is None:
+        return
+    try:
+        offered = _sites(attention.options, here)
+    except Exception as error:  # a plugin's own code
+        yield ("attention",), f"{_title(attention)}: offers() failed: {_told(error)}"
+        return
+    needs = encoding.registered.component.needs
+    if any(site not in offered for site in needs):
+        table = f"[model.layers.{layer.label}]" if {ENCODING, "attention"} & own else "[model]"
+        told = _refusal(encoding, attention, offered, here)
+        told += _advice(encoding, offered, table, here, catalogue)
+        yield (ENCODING, "attention"), told
+        return
+    # Each message once, though it be the same at every site.
+    for message, site in {m: s for s in needs for m in _ask(encoding.options, offered[s])}.items():
+        if offered[site] == here:
+            yield (ENCODING,), f"{_title(encoding)}: {message}"
+        else:
+            at = f"{_title(encoding)} on attention '{attention.name}'"
+            yield (ENCODING, "attention"), f"{at}: {message}"
+    for message in () if needs else _ask(encoding.options, here):
+        yield (ENCODING,), f"{_title(encoding)}: {message}"
+
+
+def _blamed(message: str) -> list[KeyPath]:
+    return [key for word in re.findall(r"\w+", message) for key in _SIZES.get(word, ())]
+
+
+def _title(resolved: ResolvedComponent) -> str:
+    return f"{resolved.kind.replace('_', ' ')} '{resolved.name}'"
+
+
+def _embeds(registered: RegisteredComponent) -> bool:
+    return "embed" in registered.component.needs
+
+
+def _ask(options: Options, dims: Dims) -> list[str]:
+    """A component's `problems`; where its code fails, that is one."""
+    try:
+        found = options.problems(dims)
+        return [found] if isinstance(found, str) else [str(message) for message in found]
+    except Exception as error:
+        return [f"problems() failed: {_told(error)}"]
+
+
+def _sites(options: Options, dims: Dims) -> dict[str, Dims]:
+    """The sites an attention offers, and the sizes there. Raises what a wrong `offers` leads to."""
+    offered = {site: replace(dims, **sizes) for site, sizes in options.offers(dims).items()}
+    for site in offered:
+        if site not in SITES:
+            raise ValueError(f"'{site}' is no site.{did_you_mean(site, SITES)}")
+    return offered
+
+
+def _told(error: Exception) -> str:
+    """An error and the line of the component it came from."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error} ({frame.filename}:{frame.lineno})"
+
+
+def _refusal(
+    encoding: ResolvedComponent,
+    attention: ResolvedComponent,
+    offered: Mapping[str, Dims],
+    dims: Dims,
+) -> str:
+    missing = [f"'{s}'" for s in encoding.registered.component.needs if s not in offered]
+    has = ", ".join(site for site in SITES if site in offered) or "no site"
+    return (
+        f"{_title(encoding)} needs site{'s' if len(missing) > 1 else ''} {', '.join(missing)}; "
+        f"{_title(attention)} offers {has}."
+    )
+
+
+def _advice(
+    encoding: ResolvedComponent,
+    offered: Mapping[str, Dims],
+    table: str,
+    dims: Dims,
+    catalogue: Catalogue,
+) -> str:
+    """What would fit, out of what is already loaded: no foreign code is run for a hint."""
+
+    def encodes(registered: RegisteredComponent) -> bool:
+        needs = registered.component.needs
+        if _embeds(registered) and table != "[model]":
+            return False
+        there = [offered[site] for site in needs if site in offered]
+        return len(there) == len(needs) and all(_fits(registered, d) for d in there)
+
+    def attends(registered: RegisteredComponent) -> bool:
+        try:
+            sites = _sites(registered.component.options(), dims)
+        except Exception:  # an option without a default, or a plugin's mistake: nothing is known
+            return False
+        needs = encoding.registered.component.needs
+        there = [sites[site] for site in needs if site in sites]
+        fits = len(there) == len(needs) and not any(_ask(encoding.options, d) for d in there)
+        return fits and _fits(registered, dims)
+
+    encodings = _names(catalogue, ENCODING, encodes)
+    attentions = _names(catalogue, "attention", attends)
+    advice = [_choice(ENCODING, encodings), _choice("attention", attentions)]
+    return f" In {table} set {'; or '.join(filter(None, advice))}" if any(advice) else ""
+
+
+def _choice(kind: str, names: Sequence[str]) -> str:
+    if len(names) == 1:
+        return f'{kind} = "{names[0]}"'
+    return f"{kind} to one of: {', '.join(names)}" if names else ""
+
+
+def _names(
+    catalogue: Catalogue, kind: str, fits: Callable[[RegisteredComponent], bool]
+) -> list[str]:
+    return [r.qualified for r in catalogue.loaded(kind) if fits(r)]
+
+
+def _fits(registered: RegisteredComponent, dims: Dims) -> bool:
+    """Whether a component with its default options has nothing against these sizes."""
+    try:
+        return not _ask(registered.component.options(), dims)
+    except ValueError:  # an option without a default
+        return False
+
+
+def _where(layers: Sequence[LayerPlan]) -> str:
+    numbers = _ranges([layer.index for layer in layers])
+    labels = ", ".join(dict.fromkeys(f'"{layer.label}"' for layer in layers if layer.label))
+    word = "layers" if len(layers) > 1 else "layer"
+    return f"{word} {numbers} (pattern {labels})" if labels else f"{word} {numbers}"
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """0,1,2,5 as `0-2,5`."""
+    runs = []
+    for _, group in groupby(enumerate(numbers), key=lambda pair: pair[1] - pair[0]):
+        run = [number for _, number in group]
+        runs.append(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}")
+    return ",".join(runs)

@@ -1,0 +1,153 @@
+"""One config on its way to a plan: its settings read section by section. Torch-free.
+
+Problems are collected, not raised: where something is wrong, its default or None stands in for it,
+so that whatever else is wrong shows as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tp_core.config.components import ComponentResolver, ResolvedComponent
+from tp_core.config.files import Source
+from tp_core.config.messages import read_table, show
+from tp_core.config.overrides import Override
+from tp_core.config.schema import SCHEMA_VERSION, SECTIONS, Config, is_list
+from tp_core.config.source_lines import KeyPath
+from tp_core.config.values import RawText, settle
+from tp_core.errors import Problem, did_you_mean
+from tp_core.kernel.catalogue import Catalogue
+from tp_core.kernel.options import Spec, spec_kind, validate
+
+
+class ConfigResolver:
+    """The settings, where each of them was written, and what is wrong with them so far."""
+
+    def __init__(
+        self,
+        source: Source,
+        overrides: Sequence[Override],
+        data: Mapping[str, Any],
+        catalogue: Catalogue,
+        problems: Sequence[Problem],
+    ) -> None:
+        self.source = source
+        self.overrides = overrides
+        self.data = data
+        self.catalogue = catalogue
+        self.problems = list(problems)
+        self.resolver = ComponentResolver(catalogue, self.add_problem)
+        self.unsound: set[KeyPath] = set()  # settings whose default stands in
+
+    def add_problem(self, key: KeyPath, message: str, *blame: KeyPath) -> None:
+        """Add a problem; `blame` are other settings that may be its cause."""
+        place = self.place(key, *blame)
+        if len(key) > 2 and key[-1] == "name":
+            key = key[:-1]  # the resolver's way to point at a component's name
+        problem = Problem(".".join(key), message, place)
+        inherited = ".".join(("model", *key[3:])) if key[:2] == ("model", "layers") else ""
+        told = any(p.key == inherited and p.message == message for p in self.problems)
+        if problem not in self.problems and not (inherited and told):
+            self.problems.append(problem)
+
+    def place(self, *keys: KeyPath) -> str:
+        """Where a problem comes from: the latest override of one of its keys, or the file."""
+        for override in reversed(self.overrides):
+            if any(self._wrote(override.key, key) for key in keys):
+                return override.place
+        return self.source.place(keys[0])
+
+    def _wrote(self, written: KeyPath, key: KeyPath) -> bool:
+        if key[: len(written)] == written:
+            return True
+        # What was set inside a table may be what is wrong with it, unless the table is a section.
+        inside = written[: len(key)] == key
+        return inside and (len(key) > 1 or self.source.line_of(key) is None)
+
+    def table(self, *key: str) -> dict[str, Any]:
+        """The table at a key; an empty one where there is none."""
+        value: Any = self.data
+        for part in key:
+            value = value.get(part, {})
+            if not isinstance(value, Mapping):
+                return {}
+        return dict(value)
+
+    def check_top(self) -> None:
+        for name, value in self.data.items():
+            if name == "schema_version":
+                version = value.read() if isinstance(value, RawText) else value
+                if type(version) is not int or version != SCHEMA_VERSION:
+                    self.add_problem((name,), f"is {show(value)}; this tp reads {SCHEMA_VERSION}")
+            elif name not in SECTIONS:
+                inside = [
+                    f"{s}.{name}" for s, model in SECTIONS.items() if name in model.model_fields
+                ]
+                near = f" Did you mean '{inside[0]}'?" if inside else did_you_mean(name, SECTIONS)
+                listing = f" There are: {', '.join(SECTIONS)}."
+                self.add_problem((name,), f"no such section.{near or listing}")
+            elif not isinstance(value, Mapping):
+                self.add_problem((name,), f"must be a table, not {show(value)}")
+
+    def config(self) -> Config:
+        """The plain settings of every section; components are not in it yet."""
+        sections: dict[str, Any] = {name: self._section(name) for name in SECTIONS}
+        return Config.model_construct(**sections)
+
+    def _section(self, name: str) -> Any:
+        model = SECTIONS[name]
+        specs = {key for key in model.model_fields if spec_kind(model, key)}
+        written = {k: v for k, v in self.table(name).items() if k not in {*specs, "layers"}}
+        plain = settle(written, model)
+        unset: dict[str, Any] = {
+            key: [] if is_list(info) else Spec("unset")
+            for key, info in model.model_fields.items()
+            if key in specs and info.is_required()
+        }
+        section, faults = read_table(model, {**plain, **unset}, f"[{name}]")
+        for key, message in faults:
+            self.add_problem((name, *key), message)
+            self.unsound.add((name, key[0]))
+            plain.pop(key[0], None)
+        return section or validate(model, {**plain, **unset})
+
+    def sound(self, *keys: KeyPath) -> bool:
+        """Whether these settings are what the config says, and not a default in its place."""
+        return self.unsound.isdisjoint(keys)
+
+    def component(self, key: KeyPath) -> ResolvedComponent | None:
+        section, kind = key
+        written = self.table(section).get(kind)
+        if written is not None:
+            return self.resolver.one(kind, written, key)
+        if not isinstance(self.data.get(section, {}), Mapping):
+            return None  # told at the section
+        names = self.installed(kind)
+        example = names[0] if names else "..."
+        article = "an" if kind[0] in "aeiou" or kind == "mlp" else "a"
+        self.add_problem(
+            key,
+            f"the config names no {kind}. Choose {article} {kind}: under [{section}] add "
+            f'{kind} = "{example}" (installed: {", ".join(names) or "none"})',
+        )
+        return None
+
+    def components(self, key: KeyPath) -> list[ResolvedComponent | None]:
+        section, name = key
+        kind = spec_kind(SECTIONS[section], name) or ""
+        written = self.table(section).get(name)
+        if written is not None:
+            return self.resolver.each(kind, written, key)
+        if not isinstance(self.data.get(section, {}), Mapping):
+            return []
+        self.add_problem(
+            key,
+            f"the config has no list of {name}. Under [{section}] add {name} = [] "
+            f"(installed: {', '.join(self.installed(kind)) or 'none'})",
+        )
+        return []
+
+    def installed(self, kind: str) -> list[str]:
+        """Names to suggest; asks third parties only where nothing is built in."""
+        return [c.qualified for c in self.catalogue.loaded(kind)] or self.catalogue.names(kind)

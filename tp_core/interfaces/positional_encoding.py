@@ -1,0 +1,70 @@
+"""A layer's positional encoding, as its attention sees it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tp_core.interfaces.sequence import SequenceInfo
+from tp_core.interfaces.state import State
+
+
+class PositionalEncoding:
+    """One positional encoding behind its sites; a site it doesn't act on leaves things as they are.
+
+    This is not a module: the encoding belongs to the model, which may share it between layers, and
+    an attention that keeps a `PositionalEncoding` keeps no second copy of its parameters.
+    """
+
+    def __init__(self, encoding: Any) -> None:
+        self.encoding = encoding
+        self.rotates = hasattr(encoding, "rotate")
+        self.biases = hasattr(encoding, "bias")
+        self.scores = hasattr(encoding, "score")
+
+    def rotate(self, t: Tensor, positions: Tensor, which: str) -> Tensor:
+        """Rotate queries or keys [B, H, T, Dh] (`which` is "q" or "k") by positions [B, T].
+
+        Pads may be rotated by anything; they are at −1 and no one sees them.
+        """
+        if not self.rotates:
+            return t
+        rotated: Tensor = self.encoding.rotate(t, positions, which)
+        return rotated
+
+    def bias(self, q_positions: Tensor, k_positions: Tensor) -> Tensor | None:
+        """An fp32 bias [B or 1, H, T, S] to add to the logits, or None."""
+        if not self.biases:
+            return None
+        bias: Tensor = self.encoding.bias(q_positions, k_positions)
+        return bias
+
+    def features(self, x: Tensor, seq: SequenceInfo, state: State | None) -> Tensor | None:
+        """What a data-dependent encoding keeps of each token of x [B, T, D]: [B, T, ...], or None.
+
+        `KVCache` calls it, and stores it beside the token's key.
+        """
+        make = getattr(self.encoding, "features", None)
+        features: Tensor | None = make(x, seq, state) if make else None
+        return features
+
+    def score(
+        self, q: Tensor, logits: Tensor, q_feat: Tensor | None, k_feat: Tensor | None, mask: Tensor
+    ) -> Tensor:
+        """Data-dependent logits [B, H, T, S] from the ones so far; `mask` is what queries see."""
+        scored: Tensor = self.encoding.score(q, logits, q_feat, k_feat, mask)
+        return scored
+
+    def init_state(
+        self, batch: int, capacity: int, device: torch.device, dtype: torch.dtype
+    ) -> State:
+        """The encoding's own state, to be kept inside the attention's."""
+        make = getattr(self.encoding, "init_state", None)
+        state: State = make(batch, capacity, device, dtype) if make else {}
+        return state
+
+
+NO_ENCODING = PositionalEncoding(None)
+"""An encoding that acts on no site."""

@@ -1,0 +1,217 @@
+"""From an entry point to the components its plugin registers, with its code held in.
+
+What a plugin raises while it is loaded becomes the reason on its row; it gives all of its
+components, or none.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.machinery
+import importlib.metadata
+import importlib.util
+import os
+import sys
+import time
+import traceback
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pluggy
+
+from tp_core.errors import did_you_mean
+from tp_core.kernel import hookspecs
+from tp_core.kernel.component import Component
+from tp_core.kernel.discovery import GROUP, Plugin, incompatibility
+
+
+@dataclass(frozen=True)
+class RegisteredComponent:
+    """A component and where it came from."""
+
+    kind: str
+    component: Component
+    plugin: Plugin
+
+    @property
+    def qualified(self) -> str:
+        """`dist:name`; built-ins keep their bare name."""
+        name = self.component.name
+        return name if self.plugin.builtin else f"{self.plugin.distribution}:{name}"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (self.component.name, *self.component.aliases)
+
+
+@dataclass(frozen=True)
+class LoadedPlugin:
+    """A plugin after its code ran: its components, or the reason it has none.
+
+    One that is not for this tp is `incompatible`; its code didn't run, and its time is None.
+    `imports_torch` is None where torch had been imported before, so that it can't be told.
+    """
+
+    plugin: Plugin
+    components: tuple[RegisteredComponent, ...] = ()
+    broken: str = ""
+    incompatible: bool = False
+    import_ms: float | None = None
+    imports_torch: bool | None = None
+
+    @property
+    def status(self) -> str:
+        return "incompatible" if self.incompatible else "broken" if self.broken else "ok"
+
+
+class BrokenPlugin(Exception):
+    """What a plugin did wrong, while it is staged."""
+
+
+def load(plugin: Plugin) -> LoadedPlugin:
+    """Import one plugin and collect its components: all of them, or none and the reason."""
+    reason = incompatibility(plugin)
+    if reason:
+        return LoadedPlugin(plugin, broken=reason, incompatible=True)
+    torch_before, began = "torch" in sys.modules, time.perf_counter()
+    components, reason = _load(plugin)
+    return LoadedPlugin(
+        plugin,
+        components,
+        reason,
+        import_ms=(time.perf_counter() - began) * 1e3,
+        imports_torch=None if torch_before else "torch" in sys.modules,
+    )
+
+
+def _load(plugin: Plugin) -> tuple[tuple[RegisteredComponent, ...], str]:
+    entry = importlib.metadata.EntryPoint(plugin.entry, plugin.value, GROUP)
+    try:
+        if plugin.fault:
+            raise BrokenPlugin(plugin.fault)
+        if not entry.pattern.match(plugin.value):
+            raise BrokenPlugin(f"'{plugin.value}' is neither 'module' nor 'module:object'")
+        with contextlib.redirect_stdout(sys.stderr):
+            return tuple(_stage(plugin, entry.load())), ""
+    except KeyboardInterrupt:
+        raise
+    except BrokenPlugin as fault:
+        return (), str(fault)
+    except BaseException as fault:  # a plugin may call sys.exit
+        if os.environ.get("TP_TRACEBACK"):
+            traceback.print_exc()
+        return (), _describe(fault, plugin)
+
+
+def _stage(plugin: Plugin, module: Any) -> Iterator[RegisteredComponent]:
+    # A manager of its own, so that no plugin's registration can meet another's.
+    manager = pluggy.PluginManager(hookspecs.PROJECT)
+    manager.add_hookspecs(hookspecs)
+    manager.register(module, name=plugin.entry)
+    callers = manager.get_hookcallers(module) or []
+    hooks = [hookspecs.hook_of(kind) for kind in hookspecs.KINDS]
+    for caller in callers:
+        if not caller.has_spec() and not all(i.optionalhook for i in caller.get_hookimpls()):
+            raise BrokenPlugin(
+                f"hook '{caller.name}' is none of tp's.{did_you_mean(caller.name, hooks)} "
+                "(@hookimpl(optionalhook=True) marks one for a later tp)"
+            )
+    taken: set[tuple[str, str]] = set()
+    empty = True
+    for kind, hook in zip(hookspecs.KINDS, hooks, strict=True):
+        # Called one by one: pluggy's own call leaves out a None, which a missing `return` gives.
+        for implementation in getattr(manager.hook, hook).get_hookimpls():
+            for component in _checked(hook, implementation.function()):
+                registered = RegisteredComponent(kind, component, plugin)
+                if component.needs and kind != "positional_encoding":
+                    raise BrokenPlugin(
+                        f"{kind} '{component.name}': 'needs' is for positional encodings; "
+                        "an attention's sites come from its options' offers()"
+                    )
+                for name in registered.names:
+                    if (kind, name) in taken:
+                        raise BrokenPlugin(
+                            f"two components of kind {kind} are called '{name}'; rename one"
+                        )
+                    taken.add((kind, name))
+                empty = False
+                yield registered
+    if empty:
+        raise BrokenPlugin("no component (missing @hookimpl?)")
+
+
+def _checked(hook: str, components: Any) -> Iterable[Component]:
+    if isinstance(components, (Component, str)) or not isinstance(components, Iterable):
+        hint = " (missing return?)" if components is None else ""
+        raise BrokenPlugin(f"{hook} returned {components!r:.60}, not a list of Component{hint}")
+    for component in components:
+        if not isinstance(component, Component):
+            raise BrokenPlugin(f"{hook} returned {component!r:.60}, which is no Component")
+        yield component
+
+
+def _describe(fault: BaseException, plugin: Plugin) -> str:
+    text = " ".join(str(fault).split())
+    message = f"{type(fault).__name__}: {text}" if text else type(fault).__name__
+    if isinstance(fault, SystemExit):
+        message = f"called sys.exit({fault.code!r})"
+    if isinstance(fault, SyntaxError) and fault.filename:
+        return f"{type(fault).__name__}: {fault.msg} ({fault.filename}:{fault.lineno})"
+    if isinstance(fault, ModuleNotFoundError) and fault.name:
+        missing, again = fault.name.partition(".")[0], plugin.distribution
+        whose = f"reinstall it: pip install --force-reinstall {again}"
+        if missing != _package(plugin.value):
+            whose = f"install what it needs: pip install {missing}"
+        message += f"; {whose}"
+    package = _package(plugin.value)
+    own = [
+        (frame.f_code.co_filename, line)
+        for frame, line in traceback.walk_tb(fault.__traceback__)
+        if _package(str(frame.f_globals.get("__name__", ""))) == package
+    ]
+    if own:
+        return f"{message} ({own[-1][0]}:{own[-1][1]})"
+    return f"can't load '{plugin.value}': {message}"
+
+
+def _package(module: str) -> str:
+    return module.partition(":")[0].partition(".")[0]
+
+
+def classify(loaded: Iterable[LoadedPlugin]) -> list[LoadedPlugin]:
+    """Refuse what only shows side by side: one name twice inside one distribution."""
+    taken: dict[tuple[str, str, str], str] = {}
+    result = []
+    for one in loaded:
+        names = [
+            (one.plugin.distribution, c.kind, name) for c in one.components for name in c.names
+        ]
+        clash = next((key for key in names if key in taken), None)
+        if clash:
+            reason = (
+                f"{clash[1]} '{clash[2]}' is already registered by entry point '{taken[clash]}'; "
+                "rename one"
+            )
+            one = replace(one, components=(), broken=reason)
+        else:
+            taken.update(dict.fromkeys(names, one.plugin.entry))
+        result.append(one)
+    return result
+
+
+def locate(module: str) -> str | None:
+    """The file of a module, found without running a line of it or of its packages."""
+    name, _, rest = module.partition(".")
+    try:
+        spec = importlib.util.find_spec(name)
+        for part in rest.split(".") if rest else ():
+            if spec is None:
+                return None
+            name = f"{name}.{part}"
+            below = spec.submodule_search_locations
+            # A plain module has nothing below it; None would search the whole of sys.path.
+            spec = importlib.machinery.PathFinder.find_spec(name, list(below or ()))
+    except (ImportError, ValueError):
+        return None
+    return spec.origin if spec else None

@@ -1,0 +1,72 @@
+"""Whether the plugins installed now are those a run was trained with. Torch-free."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from tp_core.kernel.catalogue import Plugin
+from tp_core.runs.provenance import source_sha256
+
+
+def plugin_drift(
+    run_id: str, records: Sequence[Mapping[str, Any]], plugins: Iterable[Plugin]
+) -> list[str]:
+    """A sentence for each distribution whose version or sources differ from a run's `records`.
+
+    `plugins` are those the run's components come from as installed; nothing of them is imported.
+    """
+    found = []
+    recorded = {str(record.get("distribution")): record for record in records}
+    for plugin in {plugin.distribution: plugin for plugin in plugins}.values():
+        record = recorded.get(plugin.distribution)
+        if record is None:
+            continue
+        name, then = plugin.distribution, record.get("version")
+        if then != plugin.version:
+            found.append(
+                f"run '{run_id}' was trained with {name} {then}, and {plugin.version} is "
+                f"installed; pip install {name}=={then} brings that back"
+            )
+            continue
+        sha256 = record.get("source_sha256")
+        if sha256 is not None and sha256 != plugin_sha256(plugin):
+            found.append(
+                f"run '{run_id}' was trained with other sources of {name} {then} than are "
+                "installed: its components may compute something else now"
+            )
+    return found
+
+
+def plugin_sha256(plugin: Plugin) -> str | None:
+    """The hash of the sources an entry point leads to, as provenance records it."""
+    return source_sha256(plugin.value.partition(":")[0].partition(".")[0])
+
+
+def requirements(records: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Lines for pip that bring back the distributions of a run's components, each once.
+
+    One from an index is pinned to its version; one from elsewhere is named as PEP 610 recorded it:
+    a commit, an archive with its hash, a directory (editable: `-e`).
+    """
+    by_name = {str(record.get("distribution")): record for record in records}
+    return [_requirement(name, record) for name, record in by_name.items()]
+
+
+def _requirement(name: str, record: Mapping[str, Any]) -> str:
+    origin = record.get("direct_url")
+    url = origin.get("url") if isinstance(origin, Mapping) else None
+    if not isinstance(origin, Mapping) or not isinstance(url, str):
+        return f"{name}=={record.get('version')}"
+    below = origin.get("subdirectory")
+    marks = [f"subdirectory={below}"] if below else []
+    vcs, archive = origin.get("vcs_info"), origin.get("archive_info")
+    if isinstance(vcs, Mapping):
+        url = f"{vcs.get('vcs')}+{url}@{vcs.get('commit_id')}"
+    elif isinstance(archive, Mapping):
+        hashes = archive.get("hashes")
+        sha256 = hashes.get("sha256") if isinstance(hashes, Mapping) else None
+        marks += [f"sha256={sha256}"] if sha256 else []
+    elif isinstance(info := origin.get("dir_info"), Mapping) and info.get("editable"):
+        return f"-e {url}"
+    return f"{name} @ {url}" + (f"#{'&'.join(marks)}" if marks else "")

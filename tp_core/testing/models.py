@@ -1,0 +1,190 @@
+"""Tiny real models around one component, with plain partners for everything else.
+
+A scene is one such model. Attentions are seen with every partner encoding they can serve, encodings
+with a partner attention that offers every site, with and without a window.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from tp_core.assembly.builder import Builder
+from tp_core.config.components import ResolvedComponent
+from tp_core.config.files import Source
+from tp_core.config.plan import Plan, make_plan
+from tp_core.errors import ConfigError
+from tp_core.kernel.catalogue import Catalogue
+from tp_core.kernel.component import SITES
+from tp_core.kernel.options import Dims
+from tp_core.model.decoder import Decoder
+from tp_core.testing.inputs import SIZES, VOCAB, full_rows, noise, some_tokens
+from tp_core.testing.partners import partner
+from tp_core.testing.passes import seeded, training
+
+MODEL_KINDS = ("positional_encoding", "attention", "norm", "mlp", "block")
+SEQUENCE_KINDS = ("positional_encoding", "attention", "block")  # see more than one position
+
+
+@dataclass(frozen=True, eq=False)
+class Harness:
+    """A plan with the component of `kind` under test in it; `label` tells its scenes apart."""
+
+    kind: str
+    label: str
+    plan: Plan
+
+    @property
+    def resolved(self) -> ResolvedComponent:
+        """The component under test."""
+        plan = self.plan
+        loose = {"optimizer": plan.optimizer, "schedule": plan.schedule}
+        if self.kind in loose:
+            return loose[self.kind]
+        if self.kind in ("sampler", "metric"):
+            return (plan.samplers if self.kind == "sampler" else plan.metrics)[0]
+        return plan.layers[0][self.kind]
+
+    @property
+    def dims(self) -> Dims:
+        return replace(self.plan.dims, layer_index=0)
+
+    @cached_property
+    def model(self) -> Decoder:
+        """A model to look at in evaluation mode, its start values moved; not to be changed."""
+        return self.build_model()
+
+    @cached_property
+    def stochastic(self) -> bool:
+        """Whether the model draws random numbers in training, so that two passes differ."""
+        tokens, seq = some_tokens(2), full_rows(2)
+        with training(self.model), torch.no_grad():
+            first, second = (seeded(seed, self.model, tokens, seq)[0] for seed in (0, 1))
+        return not torch.equal(first, second)
+
+    def build_model(self, seed: int = 1, *, moved: bool = True, dropout: float = 0.0) -> Decoder:
+        """A new model, in evaluation mode. `moved` adds noise to every parameter, so that one that
+        starts at zero or one doesn't hide what it multiplies."""
+        model = Decoder(self._with(seed, dropout), VOCAB)
+        if moved:
+            move(model)
+        return model.eval()
+
+    def build_component(self, seed: int = 1, *, moved: bool = True, **dims: int) -> Any:
+        """The component under test on its own, as layer 0 would have it, in evaluation mode."""
+        builder = Builder(self._with(seed), VOCAB)
+        layer = self.plan.layers[0]
+        if self.kind == "positional_encoding":
+            made = builder.positional_encoding(self.resolved, layer, **dims).encoding
+        else:
+            made = builder.build(self.resolved, f"tested.{self.kind}", layer, **dims)
+        if isinstance(made, nn.Module):
+            if moved:
+                move(made)
+            made.eval()
+        return made
+
+    def _with(self, seed: int, dropout: float = 0.0) -> Plan:
+        config = self.plan.config
+        config = config.model_copy(
+            update={
+                "train": config.train.model_copy(update={"seed": seed}),
+                "model": config.model.model_copy(update={"dropout": dropout}),
+            }
+        )
+        return replace(self.plan, config=config)
+
+
+def harnesses(catalogue: Catalogue, kind: str, written: Any) -> list[Harness]:
+    """The scenes of a component, given as a config would write it. Raises `ConfigError`."""
+    if kind == "attention":
+        first = Harness(kind, "encoding at no site", plan_of(catalogue, attention=written))
+        offered = [site for site in SITES if site in first.resolved.options.offers(first.dims)]
+        return [first] + [
+            Harness(
+                kind,
+                f"encoding at {site}",
+                plan_of(catalogue, attention=written, positional_encoding=partner(f"at_{site}")),
+            )
+            for site in offered
+        ]
+    if kind == "positional_encoding":
+        window = {"name": partner("plain"), "window": 3}
+        return [
+            Harness(kind, "full attention", plan_of(catalogue, positional_encoding=written)),
+            Harness(
+                kind,
+                "attention with a window",
+                plan_of(catalogue, positional_encoding=written, attention=window),
+            ),
+        ]
+    rotated = partner("at_rotate")
+    if kind == "block":
+        changes = {"block": written, "positional_encoding": rotated}
+        return [
+            Harness(kind, "with MLP", plan_of(catalogue, **changes)),
+            Harness(kind, "without MLP", plan_of(catalogue, **changes, mlp_enabled=False)),
+        ]
+    return [
+        Harness(kind, "", plan_of(catalogue, **{kind: written, "positional_encoding": rotated}))
+    ]
+
+
+def plan_of(catalogue: Catalogue, **resolved: Any) -> Plan:
+    """A plan of partners with some of them replaced. Raises `ConfigError` where they don't fit."""
+    lists = {"sampler": "samplers", "metric": "metrics"}
+    model: dict[str, Any] = {**SIZES, "positional_encoding": partner("bare")}
+    model |= {kind: partner("plain") for kind in MODEL_KINDS[1:]}
+    train = {kind: partner("plain") for kind in ("optimizer", "schedule")}
+    several: dict[str, list[Any]] = {name: [] for name in lists.values()}
+    for kind, written in resolved.items():
+        if kind in lists:
+            several[lists[kind]] = [written]
+        else:
+            (train if kind in train else model)[kind] = written
+    data = {
+        "model": model,
+        "train": train,
+        "sampling": {"samplers": several["samplers"]},
+        "report": {"metrics": several["metrics"]},
+    }
+    return make_plan(Source(data, Path("conformance"), lambda key: None), (), catalogue)
+
+
+def modes(harness: Harness) -> Iterator[str]:
+    """The scene's model in evaluation mode, then in training mode unless that draws numbers."""
+    yield "in evaluation"
+    if not harness.stochastic:
+        with training(harness.model):
+            yield "in training"
+
+
+def move(module: nn.Module) -> None:
+    """Add noise to every parameter, the same for parameters of one name and shape.
+
+    Sized so that every part has its say: embeddings of order 1, matrices a tenth, others a third.
+    """
+    modules = dict(module.named_modules())
+    with torch.no_grad():
+        for name, parameter in module.named_parameters():
+            owner = modules[name.rpartition(".")[0]]
+            scale = 1.0 if isinstance(owner, nn.Embedding) else 0.1 if parameter.ndim > 1 else 0.3
+            parameter.add_(scale * noise(name, *parameter.shape))
+
+
+def refusal(error: ConfigError) -> str:
+    """What a plan was refused for, in one line, with the sizes it was refused at."""
+    problems = "; ".join(problem.message for problem in error.problems)
+    sizes = ", ".join(f"{name} = {size}" for name, size in SIZES.items())
+    return f"refused at the kit's sizes ({sizes}): {problems}"
+
+
+def as_written(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """A component as a config writes it."""
+    return {"name": name, **options}
