@@ -20,8 +20,8 @@ import pytest
 from tp_core.errors import ConfigError
 from tp_core.kernel.catalogue import OWN
 from tp_core.testing.cases import kit_catalogue
+from tp_core.testing.harness import Harness, as_written, plan_of
 from tp_core.testing.kit import run_check
-from tp_core.testing.models import Harness, as_written, plan_of
 from tp_core.testing.registry import CHECKS, Check
 from tp_core.testing.variants import Variant, variants
 
@@ -40,7 +40,7 @@ SHARDS = 16
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """What the kit's checks ask of a subject, for several components at once.
+    """What the kit's checks ask of a case, for several components at once.
 
     `variant` is of the attention; where it is at its defaults, the encoding's effect is looked at.
     """
@@ -139,7 +139,7 @@ def judge(pair: Pair) -> tuple[str, dict[str, float]]:
         return "refused", {}
     measured = {}
     for check in pair.checks:
-        # Whether a check has anything to ask is its own rule for subjects; pairs have theirs.
+        # Whether a check has anything to ask is its own rule for cases; pairs have theirs.
         result = run_check(pair, replace(check, applies=lambda case: True))
         assert result.status != "failed", f"{pair.id}: {check.name}: {result.message}"
         if result.measured is not None and check.name != "effect":

@@ -31,7 +31,7 @@ def model_of(*sets: str, moved: bool = True) -> Decoder:
     return model
 
 
-def scene() -> tuple[Tensor, SequenceInfo]:
+def harness() -> tuple[Tensor, SequenceInfo]:
     """Activations [B, T, D], and rows that are full."""
     torch.manual_seed(7)
     return torch.randn(B, T, D), SequenceInfo.of_positions(torch.arange(T).expand(B, T))

@@ -15,8 +15,8 @@ from test_attention_oracles import (
     B,
     H,
     T,
+    harness,
     model_of,
-    scene,
     turned,
 )
 from torch import Tensor
@@ -78,7 +78,7 @@ def test_it_is_the_difference_of_two_maps(encoding: str, options: str, layer: in
     written = f"attention={{name='differential'{options}}}"
     model = model_of(written, f"positional_encoding={encoding}")
     attention = model.blocks[layer - 1].attention
-    x, seq = scene()
+    x, seq = harness()
     window = 4 if "window=4" in options else 1 if "window=1" in options else T
     sites = attention.positions
 
@@ -136,7 +136,7 @@ def test_it_is_transformers_diffllama(layer: int, pairs_of_kv_heads: int) -> Non
     for name, vector in attention.lambdas.items():
         getattr(reference, f"lambda_{name}").copy_(vector)
     torch.manual_seed(3)
-    x, (_, seq) = torch.randn(B, T, width), scene()
+    x, (_, seq) = torch.randn(B, T, width), harness()
     causal = torch.full((T, T), -math.inf).triu(1)[None, None]
     angles = DiffLlamaRotaryEmbedding(config)(x, seq.positions)
     expected = reference(x, angles, causal)[0]

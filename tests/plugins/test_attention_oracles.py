@@ -30,7 +30,7 @@ def model_of(*sets: str) -> Decoder:
     return model
 
 
-def scene() -> tuple[Tensor, SequenceInfo]:
+def harness() -> tuple[Tensor, SequenceInfo]:
     torch.manual_seed(7)
     return torch.randn(B, T, D), SequenceInfo.of_positions(torch.arange(T).expand(B, T))
 
@@ -70,7 +70,7 @@ def merged(y: Tensor) -> Tensor:
 @torch.no_grad()
 def test_alibi_subtracts_slope_times_distance() -> None:
     model = model_of("positional_encoding=alibi")
-    attention, (x, seq) = model.blocks[0].attention, scene()
+    attention, (x, seq) = model.blocks[0].attention, harness()
     # Three heads: the two slopes of two heads, then the first of those that four heads add.
     slopes = torch.tensor([2**-4, 2**-8, 2**-2])
     q, k, v = (heads(layer(x)) for layer in (attention.q, attention.k, attention.v))
@@ -101,7 +101,7 @@ def test_alibi_slopes_for_any_number_of_heads(n_heads: int, expected: list[float
 @torch.no_grad()
 def test_fox_multiplies_weights_by_the_gates_in_between() -> None:
     model = model_of("positional_encoding=fox")
-    attention, (x, seq) = model.blocks[0].attention, scene()
+    attention, (x, seq) = model.blocks[0].attention, harness()
     gate = attention.positions.encoding.gate
     forget = torch.sigmoid(gate(x)).transpose(1, 2)  # [B, H, T]
     q, k, v = (heads(layer(x)) for layer in (attention.q, attention.k, attention.v))
@@ -126,7 +126,7 @@ def test_fox_gates_belong_to_their_layer() -> None:
 @torch.no_grad()
 def test_sinusoids_are_the_papers() -> None:
     model = model_of("positional_encoding=sinusoidal")
-    x, seq = scene()
+    x, seq = harness()
     waves = torch.zeros(T, D)
     for n in range(T):
         for i in range(0, D, 2):
@@ -140,7 +140,7 @@ def test_sinusoids_are_the_papers() -> None:
 def test_softmax_options_together() -> None:
     options = "softcap=1.5, sink=true, gate=true, n_kv_heads=1, window=4, bias=true"
     model = model_of(f"attention={{name='softmax', {options}}}")
-    attention, (x, seq) = model.blocks[0].attention, scene()
+    attention, (x, seq) = model.blocks[0].attention, harness()
     q, k = turned(heads(attention.q(x))), turned(heads(attention.k(x), 1))
     v = heads(attention.v(x), 1)
 
@@ -157,7 +157,7 @@ def test_softmax_options_together() -> None:
 def test_value_residual_mixes_in_the_first_layers_values() -> None:
     model = model_of("attention={name='softmax', value_residual=0.25}")
     first, second = (block.attention for block in model.blocks)
-    x, seq = scene()
+    x, seq = harness()
     torch.manual_seed(8)
     later = torch.randn(B, T, D)
     first(x, seq, None)
@@ -170,7 +170,7 @@ def test_value_residual_mixes_in_the_first_layers_values() -> None:
 @torch.no_grad()
 def test_a_norm_on_queries_and_keys_acts_per_head_before_rotation() -> None:
     model = model_of("attention={name='softmax', qk_norm='layernorm'}")
-    attention, (x, seq) = model.blocks[0].attention, scene()
+    attention, (x, seq) = model.blocks[0].attention, harness()
     q, k = heads(attention.q(x)), heads(attention.k(x))
     for norm in (attention.q_norm, attention.k_norm):
         assert norm.inner.weight.shape == (DH,)
@@ -191,7 +191,7 @@ def test_linear_attention_is_its_recurrence(decay: str, encoding: str) -> None:
     model = model_of(
         f"attention={{name='linear', decay='{decay}'}}", f"positional_encoding={encoding}"
     )
-    attention, (x, seq) = model.blocks[0].attention, scene()
+    attention, (x, seq) = model.blocks[0].attention, harness()
     if decay == "none":
         gamma = torch.ones(H)
     elif decay == "fixed":
@@ -215,7 +215,7 @@ def test_linear_attention_is_its_recurrence(decay: str, encoding: str) -> None:
 @torch.no_grad()
 def test_mla_with_keys_and_values_spelled_out() -> None:
     model = model_of("attention={name='mla', latent=5, d_rope=4, latent_norm='rmsnorm'}")
-    attention, (x, seq) = model.blocks[0].attention, scene()
+    attention, (x, seq) = model.blocks[0].attention, harness()
     latent = attention.down(x)
     latent = latent / (latent.square().mean(-1, keepdim=True) + 1e-6).sqrt() * attention.norm.gain
     k_rope = turned(attention.k_rope(x)[:, None]).expand(B, H, T, 4)
@@ -248,7 +248,7 @@ def floats_per_row(state: dict[str, Any]) -> int:
 )
 def test_states_are_as_large_as_theory_says(attention: str, expected: int) -> None:
     model = model_of(f"attention={attention}", "positional_encoding=none")
-    attention_module, (x, seq) = model.blocks[0].attention, scene()
+    attention_module, (x, seq) = model.blocks[0].attention, harness()
     state = attention_module.init_state(B, T, x.device, x.dtype)
     _, state = attention_module(x, seq, state)
     assert floats_per_row(state) == expected

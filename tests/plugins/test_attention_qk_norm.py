@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from test_attention_oracles import CLOSE, DEFAULT, DH, SIZES, D, H, heads, merged, model_of, scene
+from test_attention_oracles import CLOSE, DEFAULT, DH, SIZES, D, H, harness, heads, merged, model_of
 from torch import Tensor
 
 from tp_core.config.plan import load_plan
@@ -46,7 +46,7 @@ def test_queries_and_keys_are_normalised_where_the_option_says(
 ) -> None:
     written = f"{{name='softmax', n_kv_heads={kv_heads}, {option}='{name}'}}"
     attention = model_of(f"attention={written}").blocks[0].attention
-    x, seq = scene()
+    x, seq = harness()
     q, k, v = attention.q(x), attention.k(x), heads(attention.v(x), kv_heads)
     if option == "qk_norm_full":
         q, k = normed(q, attention.q_norm, name), normed(k, attention.k_norm, name)

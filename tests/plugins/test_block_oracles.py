@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from small_models import LAYERS, D, H, T, agree, model_of, scene
+from small_models import LAYERS, D, H, T, agree, harness, model_of
 from torch import Tensor, nn
 
 from tp_core.interfaces import SequenceInfo
@@ -54,7 +54,7 @@ def test_pre_and_post_are_torchs_encoder_layers(name: str) -> None:
         "attention={name='softmax', bias=true}",
         "positional_encoding=none",
     )
-    block, (x, seq) = model.blocks[0], scene()
+    block, (x, seq) = model.blocks[0], harness()
     theirs = nn.TransformerEncoderLayer(
         *(D, H, 2 * D, 0.0), layer_norm_eps=0.01, batch_first=True, norm_first=name == "pre"
     ).eval()
@@ -72,7 +72,7 @@ def test_pre_and_post_are_torchs_encoder_layers(name: str) -> None:
 @torch.no_grad()
 def test_pre_is_llamas() -> None:
     llama = pytest.importorskip("transformers.models.llama.modeling_llama")
-    block, (x, seq) = model_of("block=pre").blocks[0], scene()
+    block, (x, seq) = model_of("block=pre").blocks[0], harness()
     config = llama.LlamaConfig(hidden_size=D, num_attention_heads=H, rms_norm_eps=1e-6)
     theirs = lend(block, llama.LlamaDecoderLayer(config, 0), "self_attn", seq)
     copy_norms(
@@ -88,7 +88,7 @@ def test_pre_is_llamas() -> None:
 def test_sandwich_is_gemma2s() -> None:
     gemma2 = pytest.importorskip("transformers.models.gemma2.modeling_gemma2")
     model = model_of("block=sandwich", "norm={name='rmsnorm', gain='unit_offset'}")
-    block, (x, seq) = model.blocks[0], scene()
+    block, (x, seq) = model.blocks[0], harness()
     config = gemma2.Gemma2Config(hidden_size=D, num_attention_heads=H, rms_norm_eps=1e-6)
     theirs = lend(block, gemma2.Gemma2DecoderLayer(config, 0), "self_attn", seq)
     copy_norms(
@@ -105,7 +105,7 @@ def test_sandwich_is_gemma2s() -> None:
 @torch.no_grad()
 def test_reordered_is_olmo2s() -> None:
     olmo2 = pytest.importorskip("transformers.models.olmo2.modeling_olmo2")
-    block, (x, seq) = model_of("block=reordered").blocks[0], scene()
+    block, (x, seq) = model_of("block=reordered").blocks[0], harness()
     config = olmo2.Olmo2Config(hidden_size=D, num_attention_heads=H, rms_norm_eps=1e-6)
     theirs = lend(block, olmo2.Olmo2DecoderLayer(config, 0), "self_attn", seq)
     copy_norms(
@@ -120,7 +120,7 @@ def test_reordered_is_olmo2s() -> None:
 @torch.no_grad()
 def test_parallel_with_one_norm_is_gptjs() -> None:
     gptj = pytest.importorskip("transformers.models.gptj.modeling_gptj")
-    block, (x, seq) = model_of("block=parallel", "norm=layernorm").blocks[0], scene()
+    block, (x, seq) = model_of("block=parallel", "norm=layernorm").blocks[0], harness()
     config = gptj.GPTJConfig(n_embd=D, n_head=H, rotary_dim=4, layer_norm_epsilon=1e-5)
     config._attn_implementation = "eager"
     theirs = lend(block, gptj.GPTJBlock(config, 0), "attn", seq)
@@ -133,7 +133,7 @@ def test_parallel_with_one_norm_is_gptjs() -> None:
 def test_parallel_with_two_norms_is_gpt_neoxs() -> None:
     neox = pytest.importorskip("transformers.models.gpt_neox.modeling_gpt_neox")
     model = model_of("block={name='parallel', shared_norm=false}", "norm=layernorm")
-    block, (x, seq) = model.blocks[0], scene()
+    block, (x, seq) = model.blocks[0], harness()
     config = neox.GPTNeoXConfig(hidden_size=D, num_attention_heads=H, layer_norm_eps=1e-5)
     theirs = lend(block, neox.GPTNeoXLayer(config, 0), "attention", seq)
     copy_norms(
@@ -148,7 +148,7 @@ def test_parallel_with_two_norms_is_gpt_neoxs() -> None:
 @torch.no_grad()
 def test_layerscale_is_dinov2s() -> None:
     dino = pytest.importorskip("transformers.models.dinov2.modeling_dinov2")
-    block, (x, seq) = model_of("block=layerscale", "norm=layernorm").blocks[0], scene()
+    block, (x, seq) = model_of("block=layerscale", "norm=layernorm").blocks[0], harness()
     config = dino.Dinov2Config(hidden_size=D, num_attention_heads=H, layer_norm_eps=1e-5)
     theirs = lend(block, dino.Dinov2Layer(config), "attention", seq)
     copy_norms({block.attention_norm: theirs.norm1, block.mlp_norm: theirs.norm2})
@@ -185,7 +185,7 @@ SERIAL = ("pre", "post", "sandwich", "reordered", "deepnorm", "rezero", "layersc
 @pytest.mark.parametrize("name", SERIAL)
 def test_a_block_is_its_papers_equation(name: str, mlp_enabled: bool, norm: str) -> None:
     model = model_of(f"block={name}", f"norm={norm}", f"mlp_enabled={str(mlp_enabled).lower()}")
-    block, (x, seq) = model.blocks[1], scene()
+    block, (x, seq) = model.blocks[1], harness()
     y = by_paper(name, block, "attention", lambda z: block.attention(z, seq, None)[0], x)
     if mlp_enabled:
         y = by_paper(name, block, "mlp", lambda z: block.mlp(z, seq), y)
@@ -200,7 +200,7 @@ def test_a_block_is_its_papers_equation(name: str, mlp_enabled: bool, norm: str)
 def test_a_parallel_block_reads_the_stream_once(mlp_enabled: bool, shared: bool) -> None:
     enabled, flag = str(mlp_enabled).lower(), str(shared).lower()
     written = f"block={{name='parallel', shared_norm={flag}}}"
-    block, (x, seq) = model_of(written, f"mlp_enabled={enabled}").blocks[1], scene()
+    block, (x, seq) = model_of(written, f"mlp_enabled={enabled}").blocks[1], harness()
     y = x + block.attention(block.attention_norm(x), seq, None)[0]
     if mlp_enabled:
         norm = block.attention_norm if shared else block.mlp_norm
@@ -224,7 +224,7 @@ def test_the_norms_of_a_block_are_its_own(written: str, norms: int) -> None:
 
 def test_rezero_starts_as_the_identity_and_learns_its_factor_first() -> None:
     model = model_of("block=rezero", moved=False)
-    (x, seq), block = scene(), model.blocks[0]
+    (x, seq), block = harness(), model.blocks[0]
     y, _ = block(x, seq, None)
     assert torch.equal(x, y)
     y.square().sum().backward()
@@ -274,7 +274,7 @@ def test_the_factors_of_a_block_are_not_decayed(name: str) -> None:
 @pytest.mark.parametrize("norm", ["rmsnorm", "layernorm", "l2"])
 def test_after_post_norm_the_models_own_norm_starts_without_effect(block: str, norm: str) -> None:
     model = model_of(f"block={block}", f"norm={norm}", moved=False)
-    x, seq = scene()
+    x, seq = harness()
     for one in model.blocks:
         x, _ = one(x, seq, None)
     agree(model.norm(x), x)

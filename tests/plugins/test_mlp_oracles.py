@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from small_models import D, agree, model_of, scene
+from small_models import D, agree, harness, model_of
 from torch import Tensor, nn
 
 from tp_core.model.decoder import Decoder
@@ -29,7 +29,7 @@ def weights(layer: nn.Linear) -> dict[str, Tensor]:
 @pytest.mark.parametrize("bias", ["true", "false"])
 @pytest.mark.parametrize("name", PLAIN)
 def test_a_plain_mlp_is_two_linear_maps_around_its_function(name: str, bias: str) -> None:
-    ours, (x, seq) = mlp_of(name, f"bias={bias}", "expansion=1.5"), scene()
+    ours, (x, seq) = mlp_of(name, f"bias={bias}", "expansion=1.5"), harness()
     assert ours.up.weight.shape == (36, D)
     first = nn.Linear(D, 36, bias=bias == "true")
     second = nn.Linear(36, D, bias=bias == "true")
@@ -42,7 +42,7 @@ def test_a_plain_mlp_is_two_linear_maps_around_its_function(name: str, bias: str
 @pytest.mark.parametrize("bias", ["true", "false"])
 @pytest.mark.parametrize("name", GATED)
 def test_a_gated_mlp_is_three_linear_maps_around_its_function(name: str, bias: str) -> None:
-    ours, (x, seq) = mlp_of(name, f"bias={bias}", "expansion=1.5"), scene()
+    ours, (x, seq) = mlp_of(name, f"bias={bias}", "expansion=1.5"), harness()
     assert ours.up.weight.shape == ours.gate.weight.shape == (36, D)
     gate, up, down = (
         F.linear(x, ours.gate.weight, ours.gate.bias),
@@ -58,7 +58,7 @@ def test_a_gated_mlp_is_three_linear_maps_around_its_function(name: str, bias: s
 def test_gelu_is_gpt2s(act: str) -> None:
     gpt2 = pytest.importorskip("transformers.models.gpt2.modeling_gpt2")
     how = "tanh" if act == "gelu_new" else "none"
-    ours, (x, seq) = mlp_of("gelu", "bias=true", f"approximate={how!r}"), scene()
+    ours, (x, seq) = mlp_of("gelu", "bias=true", f"approximate={how!r}"), harness()
     theirs = gpt2.GPT2MLP(4 * D, gpt2.GPT2Config(n_embd=D, activation_function=act)).eval()
     for own, their in ((ours.up, theirs.c_fc), (ours.down, theirs.c_proj)):
         their.weight.copy_(own.weight.T)
@@ -69,7 +69,7 @@ def test_gelu_is_gpt2s(act: str) -> None:
 @torch.no_grad()
 def test_relu2_is_nemotrons() -> None:
     nemotron = pytest.importorskip("transformers.models.nemotron.modeling_nemotron")
-    ours, (x, seq) = mlp_of("relu2"), scene()
+    ours, (x, seq) = mlp_of("relu2"), harness()
     config = nemotron.NemotronConfig(hidden_size=D, intermediate_size=4 * D, hidden_act="relu2")
     theirs = nemotron.NemotronMLP(config)
     theirs.up_proj.load_state_dict(weights(ours.up))
@@ -81,7 +81,7 @@ def test_relu2_is_nemotrons() -> None:
 @pytest.mark.parametrize("bias", [True, False])
 def test_swiglu_is_llamas(bias: bool) -> None:
     llama = pytest.importorskip("transformers.models.llama.modeling_llama")
-    ours, (x, seq) = mlp_of("swiglu", f"bias={str(bias).lower()}"), scene()
+    ours, (x, seq) = mlp_of("swiglu", f"bias={str(bias).lower()}"), harness()
     config = llama.LlamaConfig(
         hidden_size=D, num_attention_heads=3, intermediate_size=64, mlp_bias=bias
     )
@@ -91,7 +91,7 @@ def test_swiglu_is_llamas(bias: bool) -> None:
 @torch.no_grad()
 def test_geglu_by_tanh_is_gemmas() -> None:
     gemma = pytest.importorskip("transformers.models.gemma.modeling_gemma")
-    ours, (x, seq) = mlp_of("geglu", "approximate='tanh'"), scene()
+    ours, (x, seq) = mlp_of("geglu", "approximate='tanh'"), harness()
     config = gemma.GemmaConfig(hidden_size=D, intermediate_size=64)
     assert config.hidden_act == "gelu_pytorch_tanh"
     agree(ours(x, seq), filled(gemma.GemmaMLP(config), ours)(x))
@@ -100,7 +100,7 @@ def test_geglu_by_tanh_is_gemmas() -> None:
 @torch.no_grad()
 def test_geglu_is_t5s() -> None:
     t5 = pytest.importorskip("transformers.models.t5.modeling_t5")
-    ours, (x, seq) = mlp_of("geglu"), scene()
+    ours, (x, seq) = mlp_of("geglu"), harness()
     config = t5.T5Config(d_model=D, d_ff=64, feed_forward_proj="gated-gelu")
     config.dense_act_fn = "gelu"
     theirs = t5.T5DenseGatedActDense(config).eval()

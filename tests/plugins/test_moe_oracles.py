@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from small_models import DEFAULT, D, T, agree, model_of, scene
+from small_models import DEFAULT, D, T, agree, harness, model_of
 from torch import Tensor
 
 from tp_core.config.plan import load_plan
@@ -61,7 +61,7 @@ def token_losses(moe: Any, x: Tensor, seq: SequenceInfo) -> Tensor:
     ids=",".join,
 )
 def test_moe_sends_each_token_to_its_experts(options: list[str]) -> None:
-    moe, (x, seq) = moe_of(*options), scene()
+    moe, (x, seq) = moe_of(*options), harness()
     agree(moe(x, seq), token_losses(moe, x, seq))
     moe.bias[2] = 10.0  # chosen always, weighed by its score all the same
     agree(moe(x, seq), token_losses(moe, x, seq))
@@ -89,7 +89,7 @@ SIZES = {"hidden_size": D, "num_attention_heads": 3, "num_experts_per_tok": 2}
 @torch.no_grad()
 def test_the_defaults_are_mixtrals() -> None:
     mixtral = pytest.importorskip("transformers.models.mixtral.modeling_mixtral")
-    moe, (x, seq) = moe_of("n_experts=5"), scene()
+    moe, (x, seq) = moe_of("n_experts=5"), harness()
     config = mixtral.MixtralConfig(
         **SIZES, num_key_value_heads=3, intermediate_size=32, num_local_experts=5
     )
@@ -101,7 +101,7 @@ def test_the_defaults_are_mixtrals() -> None:
 def test_a_gated_shared_expert_is_qwen2s(norm_topk: bool) -> None:
     qwen = pytest.importorskip("transformers.models.qwen2_moe.modeling_qwen2_moe")
     options = ["n_experts=5", "n_shared=1", "shared_gate=true"]
-    moe, (x, seq) = moe_of(*options, f"norm_topk={str(norm_topk).lower()}"), scene()
+    moe, (x, seq) = moe_of(*options, f"norm_topk={str(norm_topk).lower()}"), harness()
     config = qwen.Qwen2MoeConfig(
         **SIZES, moe_intermediate_size=32, shared_expert_intermediate_size=32
     )
@@ -115,7 +115,7 @@ def test_a_gated_shared_expert_is_qwen2s(norm_topk: bool) -> None:
 @torch.no_grad()
 def test_shared_experts_and_bare_scores_are_deepseek_v2s() -> None:
     deepseek = pytest.importorskip("transformers.models.deepseek_v2.modeling_deepseek_v2")
-    moe, (x, seq) = moe_of("n_experts=6", "top_k=3", "n_shared=2", "norm_topk=false"), scene()
+    moe, (x, seq) = moe_of("n_experts=6", "top_k=3", "n_shared=2", "norm_topk=false"), harness()
     config = deepseek.DeepseekV2Config(
         **{**SIZES, "num_experts_per_tok": 3}, n_routed_experts=6, n_shared_experts=2
     )
@@ -131,7 +131,7 @@ def test_shared_experts_and_bare_scores_are_deepseek_v2s() -> None:
 def test_a_sigmoid_router_with_a_bias_is_deepseek_v3s(norm_topk: bool) -> None:
     deepseek = pytest.importorskip("transformers.models.deepseek_v3.modeling_deepseek_v3")
     options = ["n_experts=6", "top_k=2", "n_shared=1", "scores='sigmoid'"]
-    moe, (x, seq) = moe_of(*options, f"norm_topk={str(norm_topk).lower()}"), scene()
+    moe, (x, seq) = moe_of(*options, f"norm_topk={str(norm_topk).lower()}"), harness()
     moe.bias.copy_(torch.tensor([0.3, -0.2, 0.1, 0.0, -0.5, 0.4]))
     config = deepseek.DeepseekV3Config(
         **SIZES, n_routed_experts=6, n_shared_experts=1, moe_intermediate_size=32
@@ -148,7 +148,7 @@ def test_a_sigmoid_router_with_a_bias_is_deepseek_v3s(norm_topk: bool) -> None:
 def test_the_balance_loss_is_switchs_and_leaves_pads_out(top_k: int, norm_topk: str) -> None:
     mixtral = pytest.importorskip("transformers.models.mixtral.modeling_mixtral")
     moe = moe_of(f"top_k={top_k}", f"norm_topk={norm_topk}", "loss_weight=0.5").train()
-    x, _ = scene()
+    x, _ = harness()
     seq = SequenceInfo.of_rows(torch.tensor([T, 6]), T)
     moe(x, seq)
     theirs = mixtral.load_balancing_loss_func(
@@ -162,7 +162,7 @@ def test_the_balance_loss_is_switchs_and_leaves_pads_out(top_k: int, norm_topk: 
 
 def test_the_balance_loss_of_sigmoids_is_over_their_shares() -> None:
     moe = moe_of("scores='sigmoid'", "loss_weight=1.0").train()
-    x, seq = scene()
+    x, seq = harness()
     moe(x, seq)
     scores = moe.router(x).flatten(0, 1).sigmoid()
     chosen = F.one_hot(scores.topk(2).indices, 4).float().sum(1).mean(0) / 2
@@ -172,7 +172,7 @@ def test_the_balance_loss_of_sigmoids_is_over_their_shares() -> None:
 
 def test_the_balance_bias_moves_against_the_load_once_per_step() -> None:
     moe = moe_of("n_experts=3", "loss_weight=0.0", "bias_rate=0.01").train()
-    x, seq = scene()
+    x, seq = harness()
     moe(x, seq)
     moe(x, seq)  # two slices of one step
     assert not seq.losses
@@ -208,7 +208,7 @@ def test_an_expert_is_told_of_its_tokens_alone() -> None:
     """One that adds a loss of its own does so for the tokens it got, pads apart."""
     inner = "{name='moe', n_experts=2, top_k=1, norm_topk=false, loss_weight=1.0}"
     moe = moe_of("n_experts=2", "top_k=1", "norm_topk=false", "loss_weight=0.0", f"expert={inner}")
-    x, _ = scene()
+    x, _ = harness()
     seq = SequenceInfo.of_rows(torch.tensor([T, 6]), T)
     moe.train()(x, seq)
     tokens = torch.cat([x[0], x[1, :6]])
@@ -240,7 +240,7 @@ def test_an_option_that_would_do_nothing_is_refused(options: str, words: str) ->
 
 @torch.no_grad()
 def test_all_experts_may_compute_where_nothing_is_balanced() -> None:
-    moe, (x, seq) = moe_of("n_experts=2", "top_k=2", "loss_weight=0.0"), scene()
+    moe, (x, seq) = moe_of("n_experts=2", "top_k=2", "loss_weight=0.0"), harness()
     agree(moe(x, seq), token_losses(moe, x, seq))
 
 

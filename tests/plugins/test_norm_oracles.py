@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from small_models import D, H, agree, model_of, scene
+from small_models import D, H, agree, harness, model_of
 from torch import Tensor, nn
 
 
@@ -23,7 +23,7 @@ def toml(value: Any) -> str:
 
 def sized() -> Tensor:
     """Activations of sizes from 1e-3 to 1e3, one token all zeros."""
-    x, _ = scene()
+    x, _ = harness()
     x = x * torch.logspace(-3, 3, x.shape[1])[:, None]
     x[1, 3] = 0
     return x
@@ -123,7 +123,7 @@ def test_l2_of_any_length_is_one_length() -> None:
 def test_l2_on_queries_and_keys_weighs_their_cosine() -> None:
     """Henry et al. 2020: logits are g · cos(q, k), g learned, here g_q · g_k / √Dh."""
     model = model_of("attention={name='softmax', qk_norm='l2'}", "positional_encoding=none")
-    attention, (x, seq) = model.blocks[0].attention, scene()
+    attention, (x, seq) = model.blocks[0].attention, harness()
     q, k, v = (
         layer(x).unflatten(-1, (H, -1)).transpose(1, 2)
         for layer in (attention.q, attention.k, attention.v)

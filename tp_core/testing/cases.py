@@ -8,7 +8,7 @@ from functools import cached_property, lru_cache
 
 from tp_core.errors import ConfigError, TpError, did_you_mean
 from tp_core.kernel.catalogue import Catalogue, RegisteredComponent, discover
-from tp_core.testing.models import Harness, as_written, harnesses, refusal
+from tp_core.testing.harness import Harness, as_written, harnesses, refusal
 from tp_core.testing.partners import PLUGIN
 from tp_core.testing.results import NotApplicable
 from tp_core.testing.variants import Variant, variants
@@ -44,7 +44,7 @@ class Case:
 
     @cached_property
     def reference(self) -> Harness:
-        """The first scene, with the option that is varied left alone."""
+        """The first harness, with the option that is varied left alone."""
         written = as_written(self.registered.qualified, self.variant.reference)
         return harnesses(self.catalogue, self.kind, written)[0]
 
@@ -62,7 +62,7 @@ class Case:
         return ""
 
 
-@lru_cache(maxsize=2)  # checks come subject by subject: the models of earlier ones are let go
+@lru_cache(maxsize=2)  # checks come case by case: the models of earlier ones are let go
 def _harnesses(case: Case) -> list[Harness]:
     written = as_written(case.registered.qualified, case.variant.options)
     return harnesses(case.catalogue, case.kind, written)

@@ -14,8 +14,8 @@ from tp_core.testing import metrics, optimizers, sampler_runs, schedules
 from tp_core.testing.building import learn
 from tp_core.testing.cases import Case
 from tp_core.testing.generators import drawing_from
+from tp_core.testing.harness import Harness
 from tp_core.testing.inputs import CPU, LENGTH, VOCAB, full_rows, some_tokens
-from tp_core.testing.models import Harness
 from tp_core.testing.passes import difference, stream, training
 from tp_core.testing.registry import check
 from tp_core.testing.results import Finding
@@ -63,7 +63,7 @@ def _change(one: object, other: object) -> float:
 
 
 def model_trace(harness: Harness) -> Mapping[str, Tensor]:
-    """All that can be observed of a scene's model, by name."""
+    """All that can be observed of a harness's model, by name."""
     model = harness.build_model()
     found: dict[str, Tensor] = {}
     tokens = some_tokens(3)

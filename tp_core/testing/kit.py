@@ -123,7 +123,7 @@ def _result(case: Case, check: Check, status: Any = "passed", **more: Any) -> Ch
 
 
 def _with_checks(found: Iterable[Case], checks: Iterable[Check]) -> Iterator[tuple[Case, Check]]:
-    """What is asked of each subject, subject by subject."""
+    """What is asked of each case, case by case."""
     checks = list(checks)
     for case in found:
         for check in checks:

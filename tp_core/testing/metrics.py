@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tp_core.interfaces.metrics import Headline
-from tp_core.testing.models import Harness
+from tp_core.testing.harness import Harness
 from tp_core.testing.registry import harness_check
 from tp_core.testing.results import PASSED, Finding, NotApplicable, Worst
 from tp_core.testing.views import usual, views

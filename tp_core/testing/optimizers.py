@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from tp_core.interfaces.roles import ParameterInfo
+from tp_core.testing.harness import Harness
 from tp_core.testing.inputs import noise
-from tp_core.testing.models import Harness
 from tp_core.testing.registry import harness_check
 from tp_core.testing.results import PASSED, Finding, Worst
 

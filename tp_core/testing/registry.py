@@ -1,6 +1,6 @@
 """The list of checks: each a function with a name, the kinds it is for, and what it promises.
 
-A check of a scene is asked of every scene of a component, and its worst answer counts.
+A check of a harness is asked of every harness of a component, and its worst answer counts.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from tp_core.testing.cases import Case
-from tp_core.testing.models import Harness
+from tp_core.testing.harness import Harness
 from tp_core.testing.results import Finding, NotApplicable
 
 CaseCheck = Callable[[Case], Finding]
@@ -21,7 +21,7 @@ HarnessCheck = Callable[[Harness], Finding]
 
 @dataclass(frozen=True)
 class Check:
-    """One promise. `applies` says without torch whether it has anything to ask of a subject."""
+    """One promise. `applies` says without torch whether it has anything to ask of a case."""
 
     name: str
     kinds: tuple[str, ...]
@@ -62,7 +62,7 @@ def check(
 def harness_check(
     *kinds: str, when: Callable[[Case], bool] = _always, first_only: bool = False
 ) -> Callable[[HarnessCheck], HarnessCheck]:
-    """Register a check of a model with the component in it, asked of each (or the first) scene."""
+    """Register a check of a model with the component in it, asked of each (or the first) harness."""
 
     def register(function: HarnessCheck) -> HarnessCheck:
         @functools.wraps(function)

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from tp_core.interfaces.sampling import SamplerStep
 from tp_core.interfaces.state import State
+from tp_core.testing.harness import Harness
 from tp_core.testing.inputs import CPU, VOCAB, noise, some_tokens
-from tp_core.testing.models import Harness
 
 ROWS = 4
 STEPS = 3

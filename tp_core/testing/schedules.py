@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 
-from tp_core.testing.models import Harness
+from tp_core.testing.harness import Harness
 from tp_core.testing.registry import harness_check
 from tp_core.testing.results import PASSED, Finding
 

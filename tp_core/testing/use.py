@@ -10,8 +10,8 @@ from torch import Tensor
 
 from tp_core.testing.cases import Case
 from tp_core.testing.generators import drawing_from
+from tp_core.testing.harness import Harness, plan_of
 from tp_core.testing.inputs import LENGTH, PATHS, SIZES, full_rows, noise, some_tokens
-from tp_core.testing.models import Harness, plan_of
 from tp_core.testing.partners import partner
 from tp_core.testing.passes import difference, stream, training
 from tp_core.testing.registry import check, harness_check
@@ -34,7 +34,7 @@ def site_used(case: Case) -> Finding:
     The measured figure is the least change; it must be above the tolerance.
     """
     least = math.inf
-    # The first scene of an attention has an encoding that does nothing.
+    # The first harness of an attention has an encoding that does nothing.
     for harness in case.harnesses[1:] if case.kind == "attention" else case.harnesses:
         without = _without_encoding(case, harness)
         for path, logits in _by_path(harness).items():

@@ -10,8 +10,8 @@ from torch import Tensor
 from tp_core.interfaces.sequence import SequenceInfo
 from tp_core.interfaces.state import State, size_in_bytes
 from tp_core.testing.cases import Case
+from tp_core.testing.harness import Harness
 from tp_core.testing.inputs import CPU, PATHS, SIZES, noise
-from tp_core.testing.models import Harness
 from tp_core.testing.registry import harness_check
 from tp_core.testing.results import Finding, NotApplicable, Worst
 

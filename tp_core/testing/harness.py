@@ -1,6 +1,6 @@
 """Tiny real models around one component, with plain partners for everything else.
 
-A scene is one such model. Attentions are seen with every partner encoding they can serve, encodings
+A harness is one such model. Attentions are seen with every partner encoding they can serve, encodings
 with a partner attention that offers every site, with and without a window.
 """
 
@@ -34,7 +34,7 @@ SEQUENCE_KINDS = ("positional_encoding", "attention", "block")  # see more than 
 
 @dataclass(frozen=True, eq=False)
 class Harness:
-    """A plan with the component of `kind` under test in it; `label` tells its scenes apart."""
+    """A plan with the component of `kind` under test in it; `label` tells its harnesses apart."""
 
     kind: str
     label: str
@@ -102,7 +102,7 @@ class Harness:
 
 
 def harnesses(catalogue: Catalogue, kind: str, written: Any) -> list[Harness]:
-    """The scenes of a component, given as a config would write it. Raises `ConfigError`."""
+    """The harnesses of a component, given as a config would write it. Raises `ConfigError`."""
     if kind == "attention":
         first = Harness(kind, "encoding at no site", plan_of(catalogue, attention=written))
         offered = [site for site in SITES if site in first.resolved.options.offers(first.dims)]
@@ -158,7 +158,7 @@ def plan_of(catalogue: Catalogue, **resolved: Any) -> Plan:
 
 
 def modes(harness: Harness) -> Iterator[str]:
-    """The scene's model in evaluation mode, then in training mode unless that draws numbers."""
+    """The harness's model in evaluation mode, then in training mode unless that draws numbers."""
     yield "in evaluation"
     if not harness.stochastic:
         with training(harness.model):
