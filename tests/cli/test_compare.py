@@ -11,7 +11,7 @@ import torch
 from cli_runner import Run
 from tiny_runs import CONFIG, phrases, split, train
 
-from tp_core.compare import sides as compare_sides
+from tp_core.compare import evaluated_run
 from tp_core.compare.differences import config_differences
 from tp_core.generation.generate import Continuation
 from tp_core.interfaces import SequenceInfo
@@ -64,8 +64,8 @@ def test_the_figures_are_those_of_the_runs(tp: Run, runs_dir: Path) -> None:
 
 def test_scores_are_in_the_order_of_the_file(runs_dir: Path) -> None:
     loaded = open_run(RunDir(runs_dir / "a1"))
-    val = compare_sides.open_run_data(loaded).val
-    scores = compare_sides.score_all(loaded, val)
+    val = evaluated_run.open_run_data(loaded).val
+    scores = evaluated_run.score_all(loaded, val)
     for index in (0, len(val) // 2, len(val) - 1):
         tokens = loaded.tokenizer.encode(val.text(index))
         row = torch.tensor([[loaded.tokenizer.bos_id, *tokens]])
@@ -121,13 +121,13 @@ def test_samples_are_marked_by_where_they_stand_in_the_data(
     tp: Run, runs_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loaded = open_run(RunDir(runs_dir / "a1"))
-    dataset = compare_sides.open_run_data(loaded)
+    dataset = evaluated_run.open_run_data(loaded)
     texts = [dataset.train.text(3), dataset.val.text(2), "nowhere to be found"]
 
     def writes(model: Any, chain: Any, tokenizer: Any, *rest: Any, **more: Any) -> Any:
         return [Continuation(i, tuple(tokenizer.encode(t)), "end") for i, t in enumerate(texts)]
 
-    monkeypatch.setattr(compare_sides, "generate", writes)
+    monkeypatch.setattr(evaluated_run, "generate", writes)
     samples = compare(tp, runs_dir, "a1,b1", "--unconditional")["runs"][0]["samples"]
     assert [(s["text"], s["known"]) for s in samples] == [
         (texts[0], "in train"),

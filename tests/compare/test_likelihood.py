@@ -50,7 +50,7 @@ def run(
         "flops_per_token": 1.0,
         "tokens_per_second": None,
         "samples": (),
-        "scores": losses(noise, shift=shift),
+        "losses": losses(noise, shift=shift),
         "lines": changes.get("lines", "same"),
         "without": changes.get("without", ""),
     }

@@ -13,7 +13,7 @@ from tp_core.data.lines import Lines, read_lines
 
 @pytest.fixture(scope="module")
 def phrases() -> Lines:
-    return read_lines(Path(__file__).parents[1] / "phrases.txt")
+    return read_lines(Path(__file__).parents[2] / "phrases.txt")
 
 
 def words(phrase: str) -> list[str]:

@@ -14,11 +14,11 @@ import sentencepiece
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tp_core import tokenizer as module
+from tp_core.data import tokenizer as module
 from tp_core.data.tokenizer import MODEL_TYPES, Tokenizer
 from tp_core.errors import TpError
 
-PHRASES = (Path(__file__).parents[1] / "phrases.txt").read_text(encoding="utf-8").split("\n")[:-1]
+PHRASES = (Path(__file__).parents[2] / "phrases.txt").read_text(encoding="utf-8").split("\n")[:-1]
 # Not U+2581, and no lone surrogates: both are refused.
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\u2581"))
 AWKWARD = [
@@ -114,7 +114,7 @@ def test_training_is_the_same_in_another_process(model_type: str) -> None:
         f"t = Tokenizer.train(lines, model_type={model_type!r}, vocab_size=400, seed=3)\n"
         "print(hashlib.sha256(t.model_bytes).hexdigest())"
     )
-    path = Path(__file__).parents[1] / "phrases.txt"
+    path = Path(__file__).parents[2] / "phrases.txt"
     done = subprocess.run(
         [sys.executable, "-c", code, str(path)],
         capture_output=True,

@@ -23,7 +23,7 @@ from tp_core.cli import main
 from tp_core.kernel.catalogue import OWN
 from tp_core.runs.directory import RunDir
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 DEFAULT = HERE.parent / "configs" / "default.toml"
 PHRASES = HERE.parent / "phrases.txt"
 

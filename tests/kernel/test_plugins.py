@@ -17,7 +17,7 @@ from tp_core.errors import ConfigError
 from tp_core.kernel.catalogue import OWN, Catalogue, PluginRow, UnknownComponent, discover
 from tp_core.kernel.hookspecs import KINDS
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 DISTRIBUTIONS = HERE / "distributions"
 DEFAULT = HERE.parent / "configs" / "default.toml"
 

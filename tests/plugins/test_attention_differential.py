@@ -80,14 +80,14 @@ def test_it_is_the_difference_of_two_maps(encoding: str, options: str, layer: in
     attention = model.blocks[layer - 1].attention
     x, seq = harness()
     window = 4 if "window=4" in options else 1 if "window=1" in options else T
-    sites = attention.positions
+    sites = attention.encoding
 
     def change(logits: Tensor, i: int, head: int) -> Tensor:
         age = i - torch.arange(i + 1)
         if encoding == "alibi":
             logits = logits - [2**-4, 2**-8, 2**-2][head] * age
         if encoding == "fox":
-            forget = torch.sigmoid(sites.encoding.gate(x))[..., head]
+            forget = torch.sigmoid(sites.component.gate(x))[..., head]
             kept = [forget[:, j + 1 : i + 1].prod(-1) for j in range(i + 1)]
             logits = logits + torch.log(torch.stack(kept, -1))
         return logits.masked_fill(age >= window, -math.inf)

@@ -102,7 +102,7 @@ def test_alibi_slopes_for_any_number_of_heads(n_heads: int, expected: list[float
 def test_fox_multiplies_weights_by_the_gates_in_between() -> None:
     model = model_of("positional_encoding=fox")
     attention, (x, seq) = model.blocks[0].attention, harness()
-    gate = attention.positions.encoding.gate
+    gate = attention.encoding.component.gate
     forget = torch.sigmoid(gate(x)).transpose(1, 2)  # [B, H, T]
     q, k, v = (heads(layer(x)) for layer in (attention.q, attention.k, attention.v))
 
@@ -117,7 +117,7 @@ def test_fox_multiplies_weights_by_the_gates_in_between() -> None:
 @torch.no_grad()
 def test_fox_gates_belong_to_their_layer() -> None:
     model = model_of("positional_encoding=fox")
-    first, second = (block.attention.positions.encoding for block in model.blocks)
+    first, second = (block.attention.encoding.component for block in model.blocks)
     assert first is not second
     names = [name for name, _ in model.named_parameters() if "fox" in name]
     assert len(names) == 4

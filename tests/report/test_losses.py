@@ -14,12 +14,12 @@ from tiny_runs import phrases, split, train
 from torch import Tensor
 
 from tp_core.data.dataset import Dataset, TokenizedSplit
+from tp_core.evaluation import token_losses
 from tp_core.interfaces import SequenceInfo
 from tp_core.report.losses import distinct_losses, split_losses
 from tp_core.runs.data import open_run_data
 from tp_core.runs.directory import RunDir
 from tp_core.runs.opening import LoadedRun, open_run
-from tp_core.training import token_losses
 
 
 def log_probabilities(loaded: LoadedRun, text: str, temperature: float = 1.0) -> tuple[Tensor, ...]:

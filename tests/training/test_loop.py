@@ -369,12 +369,12 @@ def test_evaluation_leaves_the_models_mode_and_gradients_alone(tmp_path: Path) -
     session, one = trainer(tmp_path, DROPOUT)
     session.setup.model.train()
     one.step()
-    scores = one.scores()
+    scores = one.evaluation_losses()
     one.sample(2)
     assert session.setup.model.training
     assert all(p.grad is None for p in session.setup.model.parameters())
     assert scores["val"].nll.dtype == np.float64
-    again = one.scores()
+    again = one.evaluation_losses()
     assert np.array_equal(scores["val"].nll, again["val"].nll)
     session.close()
 

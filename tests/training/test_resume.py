@@ -281,14 +281,14 @@ def test_interrupted_in_the_first_evaluation(
 ) -> None:
     """The evaluation of step 0 is done and written, once, however the training goes on."""
     config = write_config(tmp_path, CHANGES)
-    score = trainer.score
+    measure = trainer.measure_losses
 
-    def score_and_stop(*args: Any) -> SplitLosses:
-        monkeypatch.setattr(trainer, "score", score)
+    def measure_and_stop(*args: Any) -> SplitLosses:
+        monkeypatch.setattr(trainer, "measure_losses", measure)
         signal.raise_signal(signal.SIGINT)
-        return score(*args)
+        return measure(*args)
 
-    monkeypatch.setattr(trainer, "score", score_and_stop)
+    monkeypatch.setattr(trainer, "measure_losses", measure_and_stop)
     with pytest.raises(SystemExit) as caught:
         main(["train", "--config", str(config), "--run-id", "r", "--runs-dir", str(tmp_path)])
     assert caught.value.code == 130

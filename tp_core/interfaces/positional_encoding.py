@@ -18,11 +18,11 @@ class PositionalEncoding:
     an attention that keeps a `PositionalEncoding` keeps no second copy of its parameters.
     """
 
-    def __init__(self, encoding: Any) -> None:
-        self.encoding = encoding
-        self.rotates = hasattr(encoding, "rotate")
-        self.biases = hasattr(encoding, "bias")
-        self.scores = hasattr(encoding, "score")
+    def __init__(self, component: Any) -> None:
+        self.component = component
+        self.rotates = hasattr(component, "rotate")
+        self.biases = hasattr(component, "bias")
+        self.scores = hasattr(component, "score")
 
     def rotate(self, t: Tensor, positions: Tensor, which: str) -> Tensor:
         """Rotate queries or keys [B, H, T, Dh] (`which` is "q" or "k") by positions [B, T].
@@ -31,14 +31,14 @@ class PositionalEncoding:
         """
         if not self.rotates:
             return t
-        rotated: Tensor = self.encoding.rotate(t, positions, which)
+        rotated: Tensor = self.component.rotate(t, positions, which)
         return rotated
 
     def bias(self, q_positions: Tensor, k_positions: Tensor) -> Tensor | None:
         """An fp32 bias [B or 1, H, T, S] to add to the logits, or None."""
         if not self.biases:
             return None
-        bias: Tensor = self.encoding.bias(q_positions, k_positions)
+        bias: Tensor = self.component.bias(q_positions, k_positions)
         return bias
 
     def features(self, x: Tensor, seq: SequenceInfo, state: State | None) -> Tensor | None:
@@ -46,7 +46,7 @@ class PositionalEncoding:
 
         `KVCache` calls it, and stores it beside the token's key.
         """
-        make = getattr(self.encoding, "features", None)
+        make = getattr(self.component, "features", None)
         features: Tensor | None = make(x, seq, state) if make else None
         return features
 
@@ -54,14 +54,14 @@ class PositionalEncoding:
         self, q: Tensor, logits: Tensor, q_feat: Tensor | None, k_feat: Tensor | None, mask: Tensor
     ) -> Tensor:
         """Data-dependent logits [B, H, T, S] from the ones so far; `mask` is what queries see."""
-        scored: Tensor = self.encoding.score(q, logits, q_feat, k_feat, mask)
+        scored: Tensor = self.component.score(q, logits, q_feat, k_feat, mask)
         return scored
 
     def init_state(
         self, batch: int, capacity: int, device: torch.device, dtype: torch.dtype
     ) -> State:
         """The encoding's own state, to be kept inside the attention's."""
-        make = getattr(self.encoding, "init_state", None)
+        make = getattr(self.component, "init_state", None)
         state: State = make(batch, capacity, device, dtype) if make else {}
         return state
 

@@ -77,7 +77,7 @@ class Decoder(nn.Module):
         """
         x = self.embedding(tokens)
         if self._embed is not None:
-            x = self._embed.encoding.embed(x, seq)
+            x = self._embed.component.embed(x, seq)
         x = self.dropout(x)
         after: State = {}
         for index, block in enumerate(self.blocks):

@@ -1,7 +1,7 @@
 """Tiny real models around one component, with plain partners for everything else.
 
-A harness is one such model. Attentions are seen with every partner encoding they can serve, encodings
-with a partner attention that offers every site, with and without a window.
+A harness is one such model. Attentions are seen with every partner encoding they can serve,
+encodings with a partner attention that offers every site, with and without a window.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class Harness:
         builder = Builder(self._with(seed), VOCAB)
         layer = self.plan.layers[0]
         if self.kind == "positional_encoding":
-            made = builder.positional_encoding(self.resolved, layer, **dims).encoding
+            made = builder.positional_encoding(self.resolved, layer, **dims).component
         else:
             made = builder.build(self.resolved, f"tested.{self.kind}", layer, **dims)
         if isinstance(made, nn.Module):

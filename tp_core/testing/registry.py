@@ -62,7 +62,7 @@ def check(
 def harness_check(
     *kinds: str, when: Callable[[Case], bool] = _always, first_only: bool = False
 ) -> Callable[[HarnessCheck], HarnessCheck]:
-    """Register a check of a model with the component in it, asked of each (or the first) harness."""
+    """Register a check of a model with the component in it, of each harness or the first."""
 
     def register(function: HarnessCheck) -> HarnessCheck:
         @functools.wraps(function)

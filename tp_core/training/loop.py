@@ -59,7 +59,7 @@ def train(session: Session, progress: ProgressDisplay) -> dict[str, Any]:
                 trainer.write_samples()
             if last or state.step % config.checkpoint_interval == 0:
                 session.save()
-    losses = losses or trainer.losses()
+    losses = losses or trainer.evaluation_losses()
     samples = trainer.sample(FINAL_SAMPLES)
     texts = [sample["text"] for sample in samples]
     view = MetricView(losses, texts, [sample["stopped"] for sample in samples])

@@ -180,7 +180,7 @@ class Trainer:
             }
         )
 
-    def losses(self) -> dict[str, SplitLosses]:
+    def evaluation_losses(self) -> dict[str, SplitLosses]:
         """How the model does now on the fixed training subset and on the validation lines."""
         setup, dataset = self.setup, self.setup.dataset
         splits = {"train": dataset.train, "val": dataset.val}
@@ -194,7 +194,7 @@ class Trainer:
     def evaluate(self, progress: ProgressDisplay) -> dict[str, SplitLosses]:
         """Score both splits, write their lines, and keep the model if it is the best so far."""
         began = time.perf_counter()
-        losses = self.losses()
+        losses = self.evaluation_losses()
         perf: dict[str, float | None] = {"seconds": round(time.perf_counter() - began, 6)}
         perf["memory_mib"] = peak_memory_mib(self.setup.device)
         lines = {}
