@@ -100,7 +100,7 @@ def hand_written_step(trainer: Trainer) -> Callable[[int], None]:
     def step(index: int) -> None:
         rows = pad(
             setup.dataset.train,
-            setup.batches.lines_for(index),
+            setup.data_loader.lines_for(index),
             tokenizer.bos_id,
             tokenizer.eos_id,
             tokenizer.pad_id,

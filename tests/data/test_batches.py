@@ -13,14 +13,14 @@ from tp_core.data.dataset import TokenizedSplit
 BOS, EOS, PAD = 1, 2, 0
 
 
-def make(rows: list[list[int]], ends: list[bool] | None = None) -> TokenizedSplit:
+def make(rows: list[list[int]], has_eos: list[bool] | None = None) -> TokenizedSplit:
     """A split whose line i has the tokens `rows[i]`, and as text the characters so numbered."""
     texts = ["".join(map(chr, row)).encode() for row in rows]
-    closed = np.array([True] * len(rows) if ends is None else ends, np.bool_)
+    closed = np.array([True] * len(rows) if has_eos is None else has_eos, np.bool_)
     return TokenizedSplit(
         tokens=np.array([token for row in rows for token in row], np.uint16),
         offsets=np.cumsum([0, *map(len, rows)]).astype(np.int64),
-        ends=closed,
+        has_eos=closed,
         bytes_=np.array([len(text) for text in texts], np.int64) + closed,
         numbers=np.arange(1, len(rows) + 1),
         utf8=np.frombuffer(b"".join(texts), np.uint8),

@@ -71,7 +71,7 @@ def assert_same(one: Dataset, other: Dataset) -> None:
     assert one.tokenizer.model_bytes == other.tokenizer.model_bytes
     assert (one.sha256, one.counts) == (other.sha256, other.counts)
     for name in NAMES:
-        for column in ("tokens", "offsets", "ends", "bytes_", "numbers", "utf8"):
+        for column in ("tokens", "offsets", "has_eos", "bytes_", "numbers", "utf8"):
             left, right = getattr(splits(one)[name], column), getattr(splits(other)[name], column)
             assert left.dtype == right.dtype
             assert np.array_equal(left, right)
@@ -109,7 +109,7 @@ def test_every_line_is_there_as_tokens_and_as_text(path: Path) -> None:
         assert [split.text(i) for i in range(len(split))] == texts
         assert [ids(split, i) for i in range(len(split))] == dataset.tokenizer.encode_many(texts)
         assert split.bytes_.tolist() == [len(text.encode()) + 1 for text in texts]
-        assert split.ends.all()
+        assert split.has_eos.all()
         assert split.lengths.tolist() == [len(ids(split, i)) + 1 for i in range(len(split))]
         assert split.numbers.tolist() == found.numbers[indices].tolist()
     assert dataset.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
@@ -121,7 +121,7 @@ def test_dtypes(path: Path) -> None:
     assert kinds == {
         "tokens": "uint16",
         "offsets": "int64",
-        "ends": "bool",
+        "has_eos": "bool",
         "bytes_": "int64",
         "numbers": "int64",
         "utf8": "uint8",
@@ -178,7 +178,7 @@ def test_truncating_teaches_no_false_end(path: Path, max_seq_len: int) -> None:
         assert cut.counts.overlong[name] == over.sum()
         assert (after.lengths <= max_seq_len).all()
         assert (after.lengths[over] == max_seq_len).all()
-        assert after.ends.tolist() == (~over).tolist()
+        assert after.has_eos.tolist() == (~over).tolist()
         assert after.numbers.tolist() == before.numbers.tolist()
         for i in range(len(before)):
             if over[i]:
@@ -199,7 +199,7 @@ def test_one_more_token_than_fits_with_its_end_stays_whole_but_endless(path: Pat
     length = int(whole.train.lengths[0])
     cut = load(path, overlong="truncate", max_seq_len=length - 1)
     assert ids(cut.train, 0) == ids(whole.train, 0)
-    assert not cut.train.ends[0]
+    assert not cut.train.has_eos[0]
     assert cut.train.bytes_[0] == whole.train.bytes_[0] - 1
 
 
@@ -214,7 +214,7 @@ def test_dropping(path: Path) -> None:
         assert after.texts() == [before.text(i) for i in kept]
         assert [ids(after, i) for i in range(len(after))] == [ids(before, i) for i in kept]
         assert after.numbers.tolist() == before.numbers[kept].tolist()
-        assert after.ends.all()
+        assert after.has_eos.all()
     with pytest.raises(TpError, match=r"no phrase of the train split fits model\.max_seq_len = 2"):
         load(path, overlong="drop", max_seq_len=2)
 
@@ -408,6 +408,6 @@ def test_a_large_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "phrases.txt"
     file.write_text("\n".join(LINES), encoding="utf-8")
     whole = load(file)
-    monkeypatch.setattr(module, "_CHUNK", 7)
+    monkeypatch.setattr(module, "_LINES_AT_ONCE", 7)
     monkeypatch.setenv("TP_CACHE_DIR", str(tmp_path / f"other{os.sep}"))
     assert_same(load(file), whole)

@@ -76,8 +76,8 @@ def test_pieces_are_the_text_cut_every_so_many_tokens(path: Path, max_seq_len: i
         cut = [tokens[i : i + max_seq_len] for i in range(0, len(tokens), max_seq_len)]
         assert [ids(split, i) for i in range(len(split))] == cut
         assert split.lengths.tolist() == list(map(len, cut))
-        assert not split.ends.any()
-        texts = [b"".join(sizes[token] for token in piece) for piece in cut]
+        assert not split.has_eos.any()
+        texts = [b"".join(sizes[token] for token in chunk) for chunk in cut]
         assert [split.text_bytes(i) for i in range(len(split))] == texts
         assert split.bytes_.tolist() == list(map(len, texts))
         assert split.bytes_.sum() == len(text.encode())
@@ -123,7 +123,7 @@ def test_seams_of_what_is_tokenised_at_a_time(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = load(path)
-    monkeypatch.setattr(module, "_CHUNK", 3)
+    monkeypatch.setattr(module, "_LINES_AT_ONCE", 3)
     monkeypatch.setenv("TP_CACHE_DIR", str(tmp_path / "other"))
     assert_same(load(path), one)
 
@@ -133,7 +133,7 @@ def test_cached_apart_from_the_phrases_of_the_same_file(
 ) -> None:
     text, short = load(path), load(path, max_seq_len=5)
     lines = load(path, layout="lines", max_seq_len=200)
-    assert lines.train.ends.all()
+    assert lines.train.has_eos.all()
     forbid_building(monkeypatch)
     monkeypatch.setattr("tp_core.data.dataset.parse_text", None)
     assert_same(load(path), text)
@@ -162,6 +162,6 @@ def test_baselines_of_a_text_count_no_ends() -> None:
     model = CharNgram(2).fit(["abab abba"])
     bits = model.bits(["abba", "b"])
     assert model.bits_per_byte(["abba", "b"]) == pytest.approx(bits.sum() / 7)
-    assert model.bits_per_byte(["abba", "b"], ends=False) == pytest.approx(
+    assert model.bits_per_byte(["abba", "b"], has_eos=False) == pytest.approx(
         (bits[:4].sum() + bits[5]) / 5
     )

@@ -133,7 +133,7 @@ def _none(dataset: Dataset) -> TokenizedSplit:
         val,
         tokens=val.tokens[:0],
         offsets=val.offsets[:1],
-        ends=val.ends[:0],
+        has_eos=val.has_eos[:0],
         bytes_=val.bytes_[:0],
         numbers=val.numbers[:0],
         utf8=val.utf8[:0],

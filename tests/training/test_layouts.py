@@ -50,11 +50,11 @@ def moved(plan: Any, vocab_size: int) -> Decoder:
     return model
 
 
-def epoch_loss(model: Decoder, steps: DataLoader, n_slices: int = 1) -> tuple[float, int]:
+def epoch_loss(model: Decoder, steps: DataLoader, n_micro_batches: int = 1) -> tuple[float, int]:
     """The summed loss of an epoch and the number of its targets; gradients are added up."""
     total, count = 0.0, 0
     for step in range(steps.steps_per_epoch):
-        for rows in steps.micro_batches(step, n_slices):
+        for rows in steps.micro_batches(step, n_micro_batches):
             tokens, targets, seq = on_device(rows, CPU)
             loss = model.loss(tokens, targets, seq)
             torch.autograd.backward(loss)
@@ -83,7 +83,7 @@ def test_packed_lines_have_the_loss_they_have_alone(
     assert packed.steps_per_epoch > 2
     loss, count = epoch_loss(model, alone)
     gradient = gradients(model)
-    packed_loss, packed_count = epoch_loss(model, packed, n_slices=2)
+    packed_loss, packed_count = epoch_loss(model, packed, n_micro_batches=2)
     assert packed_count == count == dataset.train.lengths.sum()
     assert abs(packed_loss / loss - 1) < 1e-5
     off = gradients(model) - gradient
@@ -105,13 +105,13 @@ def test_a_document_that_saw_another_would_show(tmp_path: Path) -> None:
 
 
 def test_lines_that_are_pieces_have_the_same_loss(tmp_path: Path) -> None:
-    """A text without newlines, one character a token; and a file with each piece on a line, too
+    """A text without newlines, one character a token; and a file with each chunk on a line, too
     long by one character that truncation takes, so that neither has an end."""
     rng, size = random.Random(0), 48
     text = "".join(rng.choices("abcdefg  ", k=size * 60)).replace("  ", " x")
-    pieces = [text[i : i + size] for i in range(0, len(text), size)]
+    chunks = [text[i : i + size] for i in range(0, len(text), size)]
     (tmp_path / "text.txt").write_text(text)
-    (tmp_path / "lines.txt").write_text("\n".join(f"{piece}z" for piece in pieces))
+    (tmp_path / "lines.txt").write_text("\n".join(f"{chunk}z" for chunk in chunks))
     changes = {
         "tokenizer": {"model_type": "char", "vocab_size": 300},
         "data": {"val_fraction": 0.25, "test_fraction": 0.0},
@@ -130,14 +130,14 @@ def test_lines_that_are_pieces_have_the_same_loss(tmp_path: Path) -> None:
             model, make_data_loader(name, data, batch_size=7, seed=1, max_seq_len=size)
         )
 
-    # Split differently, the two files hold the same pieces: all of them, one part after another.
+    # Split differently, the two files hold the same chunks: all of them, one part after another.
     found = [losses(one, "text", part) for part in (dataset.train, dataset.val)]
     expected = [losses(other, "lines", part) for part in (held.train, held.val)]
     assert sum(n for _, n in found) == sum(n for _, n in expected) == len(text)
     ours, theirs = (sum(loss for loss, _ in one) for one in (found, expected))
     assert abs(ours / theirs - 1) < 1e-6
     by_text = {dataset.train.text(i): i for i in range(len(dataset.train))}
-    assert set(by_text) == set(pieces[: len(by_text)])
+    assert set(by_text) == set(chunks[: len(by_text)])
 
 
 def benches(folder: Path, *layouts: str) -> list[TrainingSetup]:
@@ -178,7 +178,7 @@ def test_the_baselines_of_a_text(tmp_path: Path) -> None:
     text = "\n".join(phrases()) + "\n"
     cut, stop = int(len(text) * 0.8), int(len(text) * 0.95)
     model = CharNgram(1).fit([text[:cut]])
-    expected = model.bits_per_byte([text[cut:stop]], ends=False)
+    expected = model.bits_per_byte([text[cut:stop]], has_eos=False)
     found = json.loads(run.summary_path.read_text())["baselines"]["character_unigram"]
     assert found["val_bits_per_byte"] == pytest.approx(expected, rel=1e-12)
 
@@ -205,9 +205,9 @@ def test_a_text_does_not_end(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("layout", "data", "steps"),
     [
-        ("lines", "phrases to learn from", "16 phrases in 2 slice(s)"),
-        ("packed", "phrases to learn from", "16 rows in 2 slice(s)"),
-        ("text", "pieces to learn from", "16 pieces in 2 slice(s)"),
+        ("lines", "phrases to learn from", "16 phrases in 2 micro-batches"),
+        ("packed", "phrases to learn from", "16 rows in 2 micro-batches"),
+        ("text", "chunks to learn from", "16 chunks in 2 micro-batches"),
     ],
 )
 def test_dry_run(

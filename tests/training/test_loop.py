@@ -90,7 +90,7 @@ def test_dropout_is_on_in_training_and_nowhere_else(tmp_path: Path) -> None:
     assert losses(a)[0] != losses(b)[0]
 
 
-def test_slices_change_nothing(tmp_path: Path, baseline: RunDir) -> None:
+def test_micro_batches_change_nothing(tmp_path: Path, baseline: RunDir) -> None:
     """Five of unequal size."""
     changes = {"train.max_steps": 12, "train.eval_interval": 5, "train.grad_accumulation": 5}
     run = train(tmp_path, "r", changes=changes)
@@ -102,10 +102,10 @@ def test_slices_change_nothing(tmp_path: Path, baseline: RunDir) -> None:
     )
 
 
-def test_more_slices_than_lines(tmp_path: Path, baseline: RunDir) -> None:
+def test_more_micro_batches_than_lines(tmp_path: Path, baseline: RunDir) -> None:
     """The first step is the short one of its epoch."""
     session, one = trainer(tmp_path, {"train.grad_accumulation": 16})
-    assert len(session.setup.batches.lines_for(0)) == 14
+    assert len(session.setup.data_loader.lines_for(0)) == 14
     result, first = one.step(), split(baseline, "batch")[0]
     assert result.loss == pytest.approx(first["loss"], rel=1e-5)
     assert result.grad_norm == pytest.approx(first["grad_norm"], rel=1e-4)
@@ -154,7 +154,7 @@ def test_losses_are_what_the_definition_says(baseline: RunDir) -> None:
 def test_the_loss_of_a_step_is_that_of_its_lines(tmp_path: Path, baseline: RunDir) -> None:
     """Before any update: the model as it starts, on the lines of the first batch."""
     setup = make_setup(make_plan(tmp_path))
-    data, indices = setup.dataset.train, setup.batches.lines_for(0)
+    data, indices = setup.dataset.train, setup.data_loader.lines_for(0)
     texts = [data.text(int(index)) for index in indices]
     assert len(set(texts)) == len(texts) > 10
     setup.model.eval()

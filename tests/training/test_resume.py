@@ -33,7 +33,7 @@ from tp_core.training import trainer
 from tp_core.training.session import Session
 
 HOLD = Path(__file__).parent / "distributions" / "tp-hold"
-# Everything a resume could get wrong: dropout in both places, slices, samples, a short last batch.
+# All a resume could get wrong: dropout in both places, micro-batches, samples, a short batch.
 CHANGES: dict[str, Any] = {
     "model.dropout": 0.2,
     "model.attention": {"name": "softmax", "dropout": 0.2, "n_kv_heads": 1},

@@ -152,7 +152,7 @@ def _data(loaded: LoadedRun) -> tuple[Dataset | None, str]:
 def _identity(split: TokenizedSplit) -> str:
     """Which lines a split has, and how far each is counted: no tokenizer enters it."""
     digest = hashlib.sha256()
-    for array in (split.utf8, split.bytes_, split.ends):
+    for array in (split.utf8, split.bytes_, split.has_eos):
         digest.update(array.tobytes())
     return digest.hexdigest()
 

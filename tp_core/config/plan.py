@@ -26,10 +26,10 @@ from tp_core.kernel.options import Dims
 SINGLE: tuple[KeyPath, ...] = (("train", "optimizer"), ("train", "schedule"))
 LISTS: tuple[KeyPath, ...] = (("sampling", "samplers"), ("report", "metrics"))
 
-# What only phrases have a use for: a text is split where it stands, and its pieces always fit.
+# What only phrases have a use for: a text is split where it stands, and its chunks always fit.
 _UNUSED_IN_TEXT = {
     "split_seed": 'chooses nothing with layout = "text", whose splits follow each other',
-    "overlong": 'does nothing with layout = "text", whose pieces are cut to fit',
+    "overlong": 'does nothing with layout = "text", whose chunks are cut to fit',
 }
 
 

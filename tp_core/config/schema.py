@@ -52,7 +52,7 @@ class DataConfig(Section):
     @property
     def phrases(self) -> str:
         """What the text of a split consists of, and is evaluated by."""
-        return "pieces" if self.layout == "text" else "phrases"
+        return "chunks" if self.layout == "text" else "phrases"
 
     @property
     def rows(self) -> str:
@@ -115,7 +115,7 @@ class TrainConfig(Section):
         32,
         ge=1,
         description="rows per optimizer step: phrases, or with another data.layout packed rows "
-        "or pieces of text, which hold max_seq_len tokens",
+        "or chunks of text, which hold max_seq_len tokens",
     )
     grad_accumulation: int = Field(1, ge=1, description="slices a step's rows are cut into")
     learning_rate: float = Field(3e-3, gt=0, description="peak of the schedule")

@@ -29,8 +29,8 @@ from tp_core.errors import TpError
 __all__ = ["Counts", "Dataset", "Layout", "Overlong", "TokenizedSplit", "load_dataset"]
 
 # Part of every cache key; raise it when the arrays, the split or the tokenizer training change.
-_FORMAT = 1
-_CHUNK = 20_000  # lines tokenised at a time: Python lists of ids are large
+_FORMAT = 2
+_LINES_AT_ONCE = 20_000  # lines tokenised at a time: Python lists of ids are large
 _NAMES = ("train", "val", "test")
 
 Overlong = Literal["error", "truncate", "drop"]
@@ -45,7 +45,7 @@ class Counts:
     """Phrases in the file, blank lines in it, phrases that repeat an earlier one.
 
     By split: phrases `used`, and those `overlong` (truncated or dropped). Of a continuous text, the
-    phrases are its pieces, and the other counts are 0.
+    phrases are its chunks, and the other counts are 0.
     """
 
     lines: int
@@ -85,7 +85,7 @@ def load_dataset(
     A given `tokenizer` (a resumed run's) is used instead of training one. A line takes one position
     per token and one for its end. Longer than `max_seq_len`, it is an error; or, with `overlong`
     "truncate", keeps its first `max_seq_len` tokens and no end, so that no false end is learned;
-    or, with "drop", is left out. With `layout` "text", the lines are pieces of `max_seq_len` tokens
+    or, with "drop", is left out. With `layout` "text", the lines are chunks of `max_seq_len` tokens
     cut from the file as one text, and `split_seed` and `overlong` have nothing to do; "packed" has
     the lines of "lines". Raises TpError for what is wrong with the file or these settings.
     """
@@ -112,7 +112,7 @@ def load_dataset(
         if cache:
             _write_cache(cache, whole)
     if continuous:
-        return _pieces(whole, max_seq_len)
+        return _chunks(whole, max_seq_len)
     return _fitted(path, whole, overlong, max_seq_len)
 
 
@@ -154,7 +154,7 @@ def _text(
     return Dataset(tokenizer, train, val, test, sha256, Counts(0, 0, 0))
 
 
-def _pieces(whole: Dataset, max_seq_len: int) -> Dataset:
+def _chunks(whole: Dataset, max_seq_len: int) -> Dataset:
     sizes = _piece_sizes(whole.tokenizer)
     train, val, test = (
         cut_chunks(split, max_seq_len, sizes) for split in (whole.train, whole.val, whole.test)
@@ -177,8 +177,8 @@ def _tokenize(
     flat: list[NDArray[np.unsignedinteger[Any]]] = [np.empty(0, dtype)]
     texts: list[bytes] = []
     counts: list[int] = []
-    for start in range(0, len(indices), _CHUNK):
-        chunk = indices[start : start + _CHUNK]
+    for start in range(0, len(indices), _LINES_AT_ONCE):
+        chunk = indices[start : start + _LINES_AT_ONCE]
         rows = tokenizer.encode_many([found.lines[index] for index in chunk])
         for index, ids in zip(chunk, rows, strict=True):
             text = found.lines[index].encode()
@@ -193,7 +193,7 @@ def _tokenize(
     return TokenizedSplit(
         tokens=np.concatenate(flat),
         offsets=offsets_of(np.array(counts, np.int64)),
-        ends=np.ones(len(indices), np.bool_),
+        has_eos=np.ones(len(indices), np.bool_),
         bytes_=np.array([len(text) + 1 for text in texts], np.int64),
         numbers=found.numbers[indices],
         utf8=np.frombuffer(b"".join(texts), np.uint8),

@@ -13,7 +13,7 @@ DataLoader = PaddedDataLoader | PackedDataLoader
 def make_data_loader(
     layout: Layout, split: TokenizedSplit, *, batch_size: int, seed: int, max_seq_len: int
 ) -> DataLoader:
-    """The rows of every step. `batch_size` counts rows: lines, packed rows, or pieces of a text."""
+    """The rows of every step. `batch_size` counts rows: lines, packed rows, or chunks of a text."""
     if layout == "packed":
         return PackedDataLoader(split, batch_size=batch_size, seed=seed, width=max_seq_len)
     return PaddedDataLoader(split, batch_size=batch_size, seed=seed)

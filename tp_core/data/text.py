@@ -1,8 +1,8 @@
-"""A continuous text: read as one, split into contiguous parts, cut into pieces. Torch-free.
+"""A continuous text: read as one, split into contiguous parts, cut into chunks. Torch-free.
 
 The parts follow each other in the file: training, validation, test. A split by hash, as phrases
-have it, would hold out pieces whose both neighbours are learned. Newlines are tokens like any
-other. A piece is predicted from the start token on and has no end token, as the text goes on.
+have it, would hold out chunks whose both neighbours are learned. Newlines are tokens like any
+other. A chunk is predicted from the start token on and has no end token, as the text goes on.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tp_core.data.tokenized import TokenizedSplit, offsets_of
 from tp_core.data.tokenizer import Tokenizer
 from tp_core.errors import TpError
 
-_CHUNK = 20_000  # lines tokenised at a time: Python lists of ids are large
+_LINES_AT_ONCE = 20_000  # lines tokenised at a time: Python lists of ids are large
 _NEWLINE = ord("\n")
 
 
@@ -68,9 +68,9 @@ def tokenize_text(path: Path, part: Part, tokenizer: Tokenizer) -> TokenizedSpli
     rows = part.text.split("\n")
     newline = tokenizer.encode("\n")
     tokens: list[NDArray[np.unsignedinteger[Any]]] = [np.empty(0, dtype)]
-    for start in range(0, len(rows), _CHUNK):
+    for start in range(0, len(rows), _LINES_AT_ONCE):
         # No token reaches across a line end, so that a line at a time is the same as all at once.
-        encoded = tokenizer.encode_many(rows[start : start + _CHUNK])
+        encoded = tokenizer.encode_many(rows[start : start + _LINES_AT_ONCE])
         if start:
             tokens.append(np.array(newline, dtype))
         joined = [token for ids in encoded for token in (*ids, *newline)]
@@ -85,7 +85,7 @@ def tokenize_text(path: Path, part: Part, tokenizer: Tokenizer) -> TokenizedSpli
     return TokenizedSplit(
         tokens=ids,
         offsets=offsets_of(np.array([len(ids)] * some, np.int64)),
-        ends=np.zeros(some, np.bool_),
+        has_eos=np.zeros(some, np.bool_),
         bytes_=np.array([len(text)] * some, np.int64),
         numbers=np.array([part.number] * some, np.int64),
         utf8=np.frombuffer(text, np.uint8),
@@ -93,9 +93,9 @@ def tokenize_text(path: Path, part: Part, tokenizer: Tokenizer) -> TokenizedSpli
 
 
 def cut_chunks(whole: TokenizedSplit, size: int, sizes: NDArray[np.int64]) -> TokenizedSplit:
-    """What `tokenize_text` made in pieces of `size` tokens, the last one of what is left.
+    """What `tokenize_text` made in chunks of `size` tokens, the last one of what is left.
 
-    `sizes` int64 [vocab_size]: how many bytes each id stands for. A piece has no end, and its
+    `sizes` int64 [vocab_size]: how many bytes each id stands for. A chunk has no end, and its
     number is the line of the file it begins on.
     """
     count = len(whole.tokens)
@@ -105,7 +105,7 @@ def cut_chunks(whole: TokenizedSplit, size: int, sizes: NDArray[np.int64]) -> To
     return TokenizedSplit(
         tokens=whole.tokens,
         offsets=np.append(starts, count),
-        ends=np.zeros(len(starts), np.bool_),
+        has_eos=np.zeros(len(starts), np.bool_),
         bytes_=np.diff(before[np.append(starts, count)]),
         numbers=newlines[before[starts]] + (whole.numbers[0] if len(whole) else 0),
         utf8=whole.utf8,

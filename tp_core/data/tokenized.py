@@ -15,7 +15,7 @@ class TokenizedSplit:
     """The phrases of one split as ids, laid end to end, and as text.
 
     `tokens` uint16 or uint32: all ids, no specials; line i has `tokens[offsets[i]:offsets[i + 1]]`.
-    `offsets` int64 [n + 1]. `ends` bool [n]: an end token follows the line (not where it was
+    `offsets` int64 [n + 1]. `has_eos` bool [n]: an end token follows the line (not where it was
     truncated: the phrase does not end there). `bytes_` int64 [n]: the line's UTF-8 bytes, plus 1
     for its end where it has one; what bits per byte are counted over. `numbers` int64 [n]: the line
     of the file. `utf8` uint8: the text of all lines end to end.
@@ -23,23 +23,23 @@ class TokenizedSplit:
 
     tokens: NDArray[np.unsignedinteger[Any]]
     offsets: NDArray[np.int64]
-    ends: NDArray[np.bool_]
+    has_eos: NDArray[np.bool_]
     bytes_: NDArray[np.int64]
     numbers: NDArray[np.int64]
     utf8: NDArray[np.uint8]
 
     def __len__(self) -> int:
-        return len(self.ends)
+        return len(self.has_eos)
 
     @cached_property
     def lengths(self) -> NDArray[np.int64]:
         """Positions each line takes, int64 [n]: its tokens, plus one where it has an end."""
-        return np.diff(self.offsets) + self.ends
+        return np.diff(self.offsets) + self.has_eos
 
     @cached_property
     def text_offsets(self) -> NDArray[np.int64]:
         """Where each line's bytes start in `utf8`, int64 [n + 1]."""
-        return offsets_of(self.bytes_ - self.ends)
+        return offsets_of(self.bytes_ - self.has_eos)
 
     def text_bytes(self, index: int) -> bytes:
         """The UTF-8 of line `index`."""
@@ -73,13 +73,13 @@ def cut_lines(
     tokens = split.tokens[_first(counts, split.offsets)]
     # The bytes before each token: their differences between line starts are the lines' own.
     text_counts = np.diff(offsets_of(sizes[tokens])[offsets_of(counts)])
-    ends = split.ends & ~over
+    has_eos = split.has_eos & ~over
     kept = counts > 0
     return TokenizedSplit(
         tokens=tokens,
         offsets=offsets_of(counts[kept]),
-        ends=ends[kept],
-        bytes_=(text_counts + ends)[kept],
+        has_eos=has_eos[kept],
+        bytes_=(text_counts + has_eos)[kept],
         numbers=split.numbers[kept],
         utf8=split.utf8[_first(text_counts, split.text_offsets)],
     )

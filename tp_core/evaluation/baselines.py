@@ -16,39 +16,42 @@ MOST_LINES = 100_000
 _CHUNK = 10_000
 
 
-def baselines(dataset: Dataset, *, ends: bool = True) -> dict[str, float]:
+def baselines(dataset: Dataset, *, has_eos: bool = True) -> dict[str, float]:
     """Bits per byte on the validation lines, by model.
 
     `token_unigram` knows how frequent each token is in the training split, one added to each count
-    (Laplace); `character_unigram` and `character_5gram` are `CharNgram`'s. Without `ends` the lines
-    are pieces of one continuous text, which the character models read across.
+    (Laplace); `character_unigram` and `character_5gram` are `CharNgram`'s. Without `has_eos` the
+    lines are chunks of one continuous text, which the character models read across.
     """
     train, val = dataset.train, dataset.val
-    lines, held_out = texts(train, MOST_LINES, ends=ends), texts(val, len(val), ends=ends)
+    lines, held_out = (
+        texts(train, MOST_LINES, has_eos=has_eos),
+        texts(val, len(val), has_eos=has_eos),
+    )
     return {
         "token_unigram": _token_unigram(dataset),
-        "character_unigram": _characters(1, lines, held_out, ends=ends),
-        "character_5gram": _characters(5, lines, held_out, ends=ends),
+        "character_unigram": _characters(1, lines, held_out, has_eos=has_eos),
+        "character_5gram": _characters(5, lines, held_out, has_eos=has_eos),
     }
 
 
-def texts(split: TokenizedSplit, most: int, *, ends: bool) -> list[str]:
-    """The first lines of a split, `most` of them; as one text where they are its pieces."""
+def texts(split: TokenizedSplit, most: int, *, has_eos: bool) -> list[str]:
+    """The first lines of a split, `most` of them; as one text where they are its chunks."""
     count = min(len(split), most)
-    if ends:
+    if has_eos:
         return [split.text(index) for index in range(count)]
-    # A piece may end inside a character, and the last one here may not be the last there is.
+    # A chunk may end inside a character, and the last one here may not be the last there is.
     return [split.utf8[: split.text_offsets[count]].tobytes().decode("utf-8", "ignore")]
 
 
-def _characters(order: int, lines: list[str], held_out: list[str], *, ends: bool) -> float:
+def _characters(order: int, lines: list[str], held_out: list[str], *, has_eos: bool) -> float:
     """Bits per byte of a character model, asked about some lines at a time to save memory."""
     model = CharNgram(order).fit(lines)
     bits = total = 0.0
     for start in range(0, len(held_out), _CHUNK):
         chunk = held_out[start : start + _CHUNK]
-        size = sum(len(line.encode()) + ends for line in chunk)
-        bits += model.bits_per_byte(chunk, ends=ends) * size
+        size = sum(len(line.encode()) + has_eos for line in chunk)
+        bits += model.bits_per_byte(chunk, has_eos=has_eos) * size
         total += size
     return bits / total
 
@@ -63,5 +66,5 @@ def _token_unigram(dataset: Dataset) -> float:
 def _counts(split: TokenizedSplit, size: int, end: int) -> NDArray[np.int64]:
     """How often each token is to be predicted, int64 [vocab_size]."""
     counts = np.bincount(split.tokens, minlength=size)
-    counts[end] += int(split.ends.sum())
+    counts[end] += int(split.has_eos.sum())
     return counts

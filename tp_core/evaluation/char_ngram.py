@@ -101,15 +101,15 @@ class CharNgram:
             probability[known] = smoothed / (level.total[here] + distinct)
         return np.asarray(-np.log2(probability))
 
-    def bits_per_byte(self, lines: Sequence[str], *, ends: bool = True) -> float:
+    def bits_per_byte(self, lines: Sequence[str], *, has_eos: bool = True) -> float:
         """Summed bits of whole lines over the sum of (UTF-8 bytes + 1). Needs at least one line.
 
-        Without `ends`, the ends of lines count neither as bits nor as bytes.
+        Without `has_eos`, the ends of lines count neither as bits nor as bytes.
         """
         bits = self.bits(lines)
-        if not ends:
+        if not has_eos:
             bits = np.delete(bits, np.cumsum([len(line) + 1 for line in lines]) - 1)
-        return float(bits.sum() / sum(len(line.encode()) + ends for line in lines))
+        return float(bits.sum() / sum(len(line.encode()) + has_eos for line in lines))
 
 
 def _symbols(lines: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -87,7 +87,7 @@ class _Batch:
         self.device = model.embedding.weight.device
         self.end = tokenizer.eos_id
         self.never = [tokenizer.pad_id, tokenizer.bos_id, UNK_ID]
-        if not model.ends:
+        if not model.has_eos:
             self.never.append(tokenizer.eos_id)
         rows = [(tokenizer.bos_id, *prompt) for prompt in prompts]
         self.first_row = first_row

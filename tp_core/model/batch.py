@@ -1,4 +1,4 @@
-"""The rows of a slice as tensors."""
+"""The rows of a micro-batch as tensors."""
 
 from __future__ import annotations
 

@@ -26,8 +26,8 @@ class Decoder(nn.Module):
     logits, _ = model(tokens, SequenceInfo.of_rows(lengths, width))
     ```
 
-    `ends`: whether what it learns from ends; of a continuous text it never sees an end token, and
-    none is to be drawn from it.
+    `has_eos`: whether the training data has end tokens. A continuous text has none, and then none
+    is drawn when sampling.
     """
 
     def __init__(self, plan: Plan, vocab_size: int) -> None:
@@ -35,7 +35,7 @@ class Decoder(nn.Module):
         config = plan.config.model
         builder = Builder(plan, vocab_size)
         self.max_seq_len = config.max_seq_len
-        self.ends = plan.config.data.layout != "text"
+        self.has_eos = plan.config.data.layout != "text"
         with builder.seeded("embedding"):
             self.embedding = nn.Embedding(vocab_size, config.d_model)
             nn.init.normal_(self.embedding.weight, std=EMBEDDING_STD)

@@ -53,7 +53,7 @@ def make_deterministic(device: torch.device) -> None:
 
 
 def seed_dropout(seed: int, step: int, index: int, rank: int = 0) -> None:
-    """Seed the generators dropout draws from, anew for each step, slice and rank.
+    """Seed the generators dropout draws from, anew for each step, micro-batch and rank.
 
     So what a step drops is a function of its number: neither evaluation nor a resume changes it.
     """

@@ -64,7 +64,7 @@ def document(
         "baselines": {name: {"val_bits_per_byte": bits} for name, bits in baselines.items()},
         "mass": evidence.mass,
         "metrics": {one.label: _metric(one) for one in assessments},
-        "remarks": remarks(view, whole=loaded.model.ends) if sampled else [],
+        "remarks": remarks(view, whole=loaded.model.has_eos) if sampled else [],
         "sampling": sampling,
         "samples": [
             {"text": text, "stopped": stopped, "mark": mark}

@@ -71,13 +71,13 @@ def make_report(
         view = replace(_samples(loaded, settings), texts=texts, evaluations=evaluations)
     with clock("scoring"):
         view = replace(view, losses=split_losses(loaded, dataset))
-    whole = loaded.model.ends  # lines are phrases, not pieces of a text cut anywhere
+    whole = loaded.model.has_eos  # lines are phrases, not chunks of a text cut anywhere
     if whole and (settings.train_mass or len(texts["train"]) <= MASS_LINES):
         with clock("scoring every training phrase"):
             val = view.losses["val"]
             view = replace(view, distinct=distinct_losses(loaded, dataset, texts, val))
     with clock("baselines"):
-        baseline_bits = baselines(dataset, ends=loaded.model.ends)
+        baseline_bits = baselines(dataset, has_eos=loaded.model.has_eos)
     data = _data(loaded, dataset, view)
     del dataset  # metrics may need the memory
     with clock("metrics"):

@@ -29,7 +29,7 @@ def references(view: MetricView, seed: int) -> dict[str, MetricView]:
 def remarks(view: MetricView, *, whole: bool) -> list[str]:
     """What to bear in mind when figures of samples are held against the references.
 
-    `whole`: the texts of a split are phrases with an end, not pieces of one text.
+    `whole`: the texts of a split are phrases with an end, not chunks of one text.
     """
     n = len(view.samples)
     few = {
@@ -38,7 +38,7 @@ def remarks(view: MetricView, *, whole: bool) -> list[str]:
         if (count := len(view.texts.get(split, ()))) < n
     }
     cut = (
-        "data.layout = text: training and held-out texts are pieces cut at any place, and samples "
+        "data.layout = text: training and held-out texts are chunks cut at any place, and samples "
         "have no end; what is said of whole phrases (copies, endings, lengths) tells little here"
     )
     return [cut] * (not whole) + [

@@ -32,10 +32,12 @@ def describe(plan: Plan) -> str:
     total = sum(info.parameter.numel() for info in infos)
     decayed = sum(info.parameter.numel() for info in infos if info.weight_decay)
     data = plan.config.data
-    batches = open_data_loader(plan, dataset)
-    tokens, places, width = _tokens_per_step(plan, batches)
+    loader = open_data_loader(plan, dataset)
+    tokens, places, width = _tokens_per_step(plan, loader)
     rows = -(-train.batch_size // train.grad_accumulation)
-    epochs = train.max_steps / batches.steps_per_epoch
+    epochs = train.max_steps / loader.steps_per_epoch
+    n = train.grad_accumulation
+    micro_batches = f"{n} micro-batch{'es' if n > 1 else ''}"
     weights = 4 * total
     optimizer = _optimizer_bytes(plan, dataset.tokenizer.vocab_size, infos)
     activations = _activation_bytes(model, rows, width, packed=data.layout == "packed")
@@ -49,7 +51,7 @@ def describe(plan: Plan) -> str:
         f"data             {len(dataset.train):,} {data.phrases} to learn from, "
         f"{len(dataset.val):,} to validate, {len(dataset.test):,} untouched",
         f"steps            {train.max_steps:,}, of {train.batch_size} {data.rows} in "
-        f"{train.grad_accumulation} slice(s); {epochs:.1f} epochs",
+        f"{micro_batches}; {epochs:.1f} epochs",
         f"tokens per step  {tokens:,.0f} ({tokens / places:.0%} of {places:,.0f} places, "
         "the rest is padding)",
         f"memory           about {_mib(2 * weights + optimizer + held)} on {device}: weights and "
@@ -81,11 +83,11 @@ def _layer_table(plan: Plan, model: Decoder) -> Iterable[str]:
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
 
 
-def _tokens_per_step(plan: Plan, batches: DataLoader) -> tuple[float, float, int]:
-    """Over the first steps: mean tokens, mean places with padding, and the widest slice."""
+def _tokens_per_step(plan: Plan, loader: DataLoader) -> tuple[float, float, int]:
+    """Over the first steps: mean tokens, mean places with padding, and the widest micro-batch."""
     tokens, places, widest = [], [], 0
-    for step in range(min(_SAMPLED_STEPS, batches.steps_per_epoch)):
-        rows = batches.micro_batches(step, plan.config.train.grad_accumulation)
+    for step in range(min(_SAMPLED_STEPS, loader.steps_per_epoch)):
+        rows = loader.micro_batches(step, plan.config.train.grad_accumulation)
         tokens.append(sum(one.n_targets for one in rows))
         places.append(sum(one.inputs.size for one in rows))
         widest = max(widest, *(one.inputs.shape[1] for one in rows))
@@ -117,7 +119,7 @@ def _optimizer_bytes(plan: Plan, vocab_size: int, infos: list[ParameterInfo]) ->
 
 
 def _activation_bytes(model: Decoder, rows: int, width: int, *, packed: bool) -> int | str:
-    """What one slice's forward pass keeps for its backward pass, counted on tensors without data.
+    """What a micro-batch's forward pass keeps for the backward pass, counted without data.
 
     Counted in fp32, so with bf16 it is an upper bound. A component that needs real numbers to run
     can't be counted; then the reason comes back.

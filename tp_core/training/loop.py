@@ -63,7 +63,7 @@ def train(session: Session, progress: ProgressDisplay) -> dict[str, Any]:
     samples = trainer.sample(FINAL_SAMPLES)
     texts = [sample["text"] for sample in samples]
     view = MetricView(losses, texts, [sample["stopped"] for sample in samples])
-    baseline_bits = baselines(session.setup.dataset, ends=session.setup.model.ends)
+    baseline_bits = baselines(session.setup.dataset, has_eos=session.setup.model.has_eos)
     return session.summarise(
         "finished",
         baselines={name: {"val_bits_per_byte": bits} for name, bits in baseline_bits.items()},

@@ -40,7 +40,7 @@ class TrainingSetup:
     schedule: Any
     chain: SamplerChain
     metrics: tuple[tuple[ResolvedComponent, Any], ...]
-    batches: DataLoader
+    data_loader: DataLoader
     built: BuiltComponents
     causality_probe: str
 
@@ -70,7 +70,7 @@ def make_setup(plan: Plan, tokenizer: Tokenizer | None = None) -> TrainingSetup:
         schedule=schedule,
         chain=SamplerChain(plan, vocab_size),
         metrics=metrics,
-        batches=open_data_loader(plan, dataset),
+        data_loader=open_data_loader(plan, dataset),
         built=(*model.built, *builder.built),
         causality_probe=probe_causality(model, plan.components(), allowed=train.allow_leak),
     )

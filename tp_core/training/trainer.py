@@ -56,7 +56,7 @@ class Trainer:
         ]
         compiled = self.config.train.compile
         self.loss = torch.compile(model.loss, dynamic=True) if compiled else model.loss
-        # What a slice of a step holds in memory, an evaluation can.
+        # Where a micro-batch fits into memory, as many lines of an evaluation do.
         size = -(-self.config.train.batch_size // self.config.train.grad_accumulation)
         if self.config.data.layout == "packed":
             longest = max(int(s.lengths.max()) for s in (dataset.train, dataset.val))
@@ -86,14 +86,16 @@ class Trainer:
     def _step(self) -> StepResult:
         setup, step = self.setup, self.state.step
         train = self.config.train
-        parts: Sequence[Batch] = setup.batches.micro_batches(step, train.grad_accumulation)
-        # Divided by the tokens of the whole step: how it is sliced doesn't weigh them differently.
-        n_targets = sum(part.n_targets for part in parts)
-        n_bytes = sum(part.n_bytes for part in parts)
+        micro_batches: Sequence[Batch] = setup.data_loader.micro_batches(
+            step, train.grad_accumulation
+        )
+        # Divided by the tokens of the whole step, so that every token weighs the same in any split.
+        n_targets = sum(one.n_targets for one in micro_batches)
+        n_bytes = sum(one.n_bytes for one in micro_batches)
         totals: dict[str, Tensor] = {}
-        for index, part in enumerate(parts):
+        for index, one in enumerate(micro_batches):
             seed_dropout(train.seed, step, index)
-            losses = self._losses(part)
+            losses = self._losses(one)
             nll, *others = losses.values()
             torch.autograd.backward(sum(others, nll) / n_targets)
             for name, value in losses.items():
@@ -104,7 +106,7 @@ class Trainer:
         if not all(map(math.isfinite, (norm, *means.values()))):
             raise Diverged(
                 f"step {step + 1}: the loss is {means[_NLL]:.4g} and the gradient norm {norm:.4g}; "
-                f"nothing was updated.{self._first_not_finite(parts)} "
+                f"nothing was updated.{self._first_not_finite(micro_batches)} "
                 "Try a lower train.learning_rate, or more warmup"
             )
         factor = self._factor()
@@ -133,21 +135,21 @@ class Trainer:
             raise TpError(f"schedule '{name}' gave {factor!r} for step {self.state.step + 1}")
         return factor
 
-    def _losses(self, part: Batch) -> dict[str, Tensor]:
-        """One slice's losses, summed over its tokens, by name; the likelihood's first."""
-        tokens, targets, seq = on_device(part, self.setup.device)
+    def _losses(self, micro_batch: Batch) -> dict[str, Tensor]:
+        """One micro-batch's losses, summed over its tokens, by name; the likelihood's first."""
+        tokens, targets, seq = on_device(micro_batch, self.setup.device)
         with self.setup.autocast():
             nll = self.loss(tokens, targets, seq)
         return {_NLL: nll, **seq.losses}
 
-    def _first_not_finite(self, parts: Sequence[Batch]) -> str:
+    def _first_not_finite(self, micro_batches: Sequence[Batch]) -> str:
         """Which component's output was the first to be NaN or infinite, found by doing it again."""
         loss, self.loss = self.loss, self.setup.model.loss
         try:
             with torch.no_grad(), checked_outputs(self.setup.model.built, FINITE):
-                for index, part in enumerate(parts):
+                for index, one in enumerate(micro_batches):
                     seed_dropout(self.config.train.seed, self.state.step, index)
-                    self._losses(part)
+                    self._losses(one)
         except TpError as fault:
             return f" First, {fault}."
         finally:
@@ -155,7 +157,7 @@ class Trainer:
         return ""
 
     def _line(self, split: str) -> dict[str, Any]:
-        epoch = round(self.state.step / self.setup.batches.steps_per_epoch, 4)
+        epoch = round(self.state.step / self.setup.data_loader.steps_per_epoch, 4)
         return {
             "step": self.state.step,
             "tokens": self.state.tokens,
