@@ -12,7 +12,7 @@ import pytest
 from cli_runner import TP, Run
 
 from tp_core.kernel.catalogue import Catalogue
-from tp_core.kernel.hookspecs import KINDS
+from tp_core.kernel.kinds import KINDS
 from tp_core.kernel.loading import locate
 
 DISTRIBUTIONS = Path(__file__).parents[1] / "distributions"

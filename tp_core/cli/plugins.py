@@ -14,12 +14,12 @@ from tp_core.cli.terminal import emit, emit_json, emit_table, note, one_line
 from tp_core.errors import did_you_mean
 from tp_core.kernel.catalogue import Catalogue, PluginRow, RegisteredComponent, UnknownComponent
 from tp_core.kernel.component import SITES
-from tp_core.kernel.hookspecs import KINDS
+from tp_core.kernel.kinds import KINDS
 from tp_core.kernel.loading import locate
 from tp_core.kernel.options import Dims
 
 _kind_option = click.option(
-    "--kind", type=click.Choice(KINDS), help="Only components of this kind."
+    "--kind", type=click.Choice(list(KINDS)), help="Only components of this kind."
 )
 
 
@@ -82,7 +82,7 @@ def show(name: str, kind: str | None) -> None:
     NAME is written as in a config: `rope`, or `distribution:rope` for a third party's.
     """
     catalogue = Catalogue()
-    found = _find(catalogue, name, KINDS if kind is None else (kind,))
+    found = _find(catalogue, name, tuple(KINDS) if kind is None else (kind,))
     # Listing needs none of this, and should cost little more than importing pydantic.
     from tp_core.cli.option_block import option_block
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -168,7 +167,7 @@ def with_metrics(plan: Plan, written: Mapping[str, Sequence[Mapping[str, Any]]])
             resolved.append(ComponentResolver(plan.catalogue, add_problem).one("metric", entry, ()))
     if problems:
         raise TpError("\n".join(map(str, problems)))
-    return replace(plan, metrics=tuple(one for one in resolved if one is not None))
+    return plan.with_components("metric", (one for one in resolved if one is not None))
 
 
 def _parsed(text: str) -> Iterator[dict[str, Any]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -92,7 +91,7 @@ def with_samplers(plan: Plan, written: tuple[str, ...], flags: Mapping[str, floa
         resolved.append(ComponentResolver(plan.catalogue, add_problem).one("sampler", entry, ()))
     if problems:
         raise TpError("\n".join(map(str, problems)))
-    return replace(plan, samplers=tuple(one for one in resolved if one is not None))
+    return plan.with_components("sampler", (one for one in resolved if one is not None))
 
 
 def _parsed(text: str) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from tp_core.errors import did_you_mean
 from tp_core.kernel import hookspecs
 from tp_core.kernel.component import Component
 from tp_core.kernel.discovery import GROUP, Plugin, incompatibility
+from tp_core.kernel.kinds import KINDS
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ def _stage(plugin: Plugin, module: Any) -> Iterator[RegisteredComponent]:
     manager.add_hookspecs(hookspecs)
     manager.register(module, name=plugin.entry)
     callers = manager.get_hookcallers(module) or []
-    hooks = [hookspecs.hook_of(kind) for kind in hookspecs.KINDS]
+    hooks = [kind.hook for kind in KINDS.values()]
     for caller in callers:
         if not caller.has_spec() and not all(i.optionalhook for i in caller.get_hookimpls()):
             raise BrokenPlugin(
@@ -119,7 +120,7 @@ def _stage(plugin: Plugin, module: Any) -> Iterator[RegisteredComponent]:
             )
     taken: set[tuple[str, str]] = set()
     empty = True
-    for kind, hook in zip(hookspecs.KINDS, hooks, strict=True):
+    for kind, hook in zip(KINDS, hooks, strict=True):
         # Called one by one: pluggy's own call leaves out a None, which a missing `return` gives.
         for implementation in getattr(manager.hook, hook).get_hookimpls():
             for component in _checked(hook, implementation.function()):

@@ -8,10 +8,11 @@ import traceback
 from collections.abc import Iterator
 from typing import Any
 
-from tp_core.assembly.signatures import CONTRACTS, adapt
+from tp_core.assembly.signatures import adapt
 from tp_core.errors import TpError, did_you_mean
 from tp_core.interfaces.metrics import Headline
 from tp_core.kernel.component import SITES
+from tp_core.kernel.kinds import KINDS
 from tp_core.kernel.loading import RegisteredComponent
 from tp_core.plugin_check.findings import Finding
 
@@ -70,7 +71,7 @@ def _class_faults(registered: RegisteredComponent, cls: type) -> Iterator[str]:
 def _misspelt(cls: type, kind: str) -> str:
     """A guess at which of the class's methods was meant for one of its contract's."""
     own = [name for name in vars(cls) if callable(getattr(cls, name)) and name[:2] != "__"]
-    for wanted in CONTRACTS[kind]:
+    for wanted in KINDS[kind].methods:
         if wanted not in own and (near := did_you_mean(wanted, own)):
             return f".{near.replace('Did you mean', 'Is it')}"
     return ""
