@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from tp_core.errors import RunFailed, TpError
+
+# How often, and how many seconds apart, `move` tries.
+_ATTEMPTS = 20
+_PAUSE_S = 0.05
 
 
 def replace_file(path: Path, content: bytes) -> None:
@@ -24,7 +29,7 @@ def replace_file(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
+        move(temporary, path)
         sync_directory(path.parent)
     except OSError as error:
         raise RunFailed(f"cannot write {path}: {error.strerror or error}") from error
@@ -75,6 +80,21 @@ def json_or_empty(path: Path) -> Mapping[str, Any]:
         return read_json(path)
     except TpError:
         return {}
+
+
+def move(source: Path, target: Path) -> None:
+    """Rename a file, over `target` if that is there. Raises `OSError`.
+
+    Windows refuses while another process has either file open; one that reads it is soon done.
+    """
+    for _ in range(_ATTEMPTS - 1):
+        try:
+            source.replace(target)
+        except PermissionError:
+            time.sleep(_PAUSE_S)
+        else:
+            return
+    source.replace(target)
 
 
 def sync_directory(directory: Path) -> None:

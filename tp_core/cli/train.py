@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tp_core.cli.terminal import emit, note
+from tp_core.cli import options
+from tp_core.cli.terminal import emit, note, warn
 
 if TYPE_CHECKING:
     from tp_core.runs.directory import RunDir
@@ -20,19 +21,17 @@ INTERRUPTED = 128
 
 
 @click.command("train", short_help="Train a model from a config.")
-@click.option("--config", "config_path", type=click.Path(path_type=Path), help="The config file.")
 @click.option(
-    "--set", "sets", multiple=True, metavar="KEY=VALUE", help="Override a key (repeatable)."
+    "--config", "config_path", type=click.Path(path_type=Path), help="Config file: .toml or .py."
 )
-@click.option(
-    "--runs-dir", type=click.Path(path_type=Path), default=Path("runs"), show_default=True
-)
-@click.option("--run-id", help="Name of the new run; a timestamp if left out.")
-@click.option("--resume", "resume_id", metavar="RUN", help="Go on with an interrupted run.")
-@click.option("--dry-run", is_flag=True, help="Check everything, show the model, train nothing.")
+@options.overrides
+@options.runs_dir
+@click.option("--run-id", show_default="a timestamp", help="Id of the new run.")
+@click.option("--resume", "resume_id", metavar="RUN", help="Resume a run.")
+@click.option("--dry-run", is_flag=True, help="Check everything and describe the model only.")
 def command(
     config_path: Path | None,
-    sets: tuple[str, ...],
+    overrides: tuple[str, ...],
     runs_dir: Path,
     run_id: str | None,
     resume_id: str | None,
@@ -50,7 +49,7 @@ def command(
     from tp_core.runs.directory import check_run_id, claim_run, find_run, lock, new_run_id
 
     if resume_id is not None:
-        if config_path or sets or run_id or dry_run:
+        if config_path or overrides or run_id or dry_run:
             raise click.UsageError(
                 "--resume goes on with the run's own config: leave out --config, --set, --run-id "
                 "and --dry-run"
@@ -61,7 +60,7 @@ def command(
 
             session = resume(run)
             for sentence in session.plugin_drift:
-                note(f"Warning: {sentence}")
+                warn(sentence)
             if not session.state.step:
                 note(f"run '{run.id}' has no checkpoint yet: from step 0")
             _train(session)
@@ -77,7 +76,7 @@ def command(
             raise click.UsageError(f"--run-id {run_id}: {runs_dir / run_id} exists already")
     from tp_core.config.plan import load_plan
 
-    plan = load_plan(config_path, sets)
+    plan = load_plan(config_path, overrides)
     if dry_run:
         from tp_core.training.dry_run import describe
 

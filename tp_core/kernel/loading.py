@@ -25,6 +25,7 @@ from tp_core.kernel import hookspecs
 from tp_core.kernel.component import Component
 from tp_core.kernel.discovery import GROUP, Plugin, incompatibility
 from tp_core.kernel.kinds import KINDS
+from tp_core.kernel.tracebacks import raised_at, summary, top_level
 
 
 @dataclass(frozen=True)
@@ -153,31 +154,19 @@ def _checked(hook: str, components: Any) -> Iterable[Component]:
 
 
 def _describe(fault: BaseException, plugin: Plugin) -> str:
-    text = " ".join(str(fault).split())
-    message = f"{type(fault).__name__}: {text}" if text else type(fault).__name__
+    message, package = summary(fault), top_level(plugin.value)
     if isinstance(fault, SystemExit):
         message = f"called sys.exit({fault.code!r})"
     if isinstance(fault, SyntaxError) and fault.filename:
-        return f"{type(fault).__name__}: {fault.msg} ({fault.filename}:{fault.lineno})"
+        message = f"{type(fault).__name__}: {fault.msg}"
     if isinstance(fault, ModuleNotFoundError) and fault.name:
-        missing, again = fault.name.partition(".")[0], plugin.distribution
-        whose = f"reinstall it: pip install --force-reinstall {again}"
-        if missing != _package(plugin.value):
+        missing = top_level(fault.name)
+        whose = f"reinstall it: pip install --force-reinstall {plugin.distribution}"
+        if missing != package:
             whose = f"install what it needs: pip install {missing}"
         message += f"; {whose}"
-    package = _package(plugin.value)
-    own = [
-        (frame.f_code.co_filename, line)
-        for frame, line in traceback.walk_tb(fault.__traceback__)
-        if _package(str(frame.f_globals.get("__name__", ""))) == package
-    ]
-    if own:
-        return f"{message} ({own[-1][0]}:{own[-1][1]})"
-    return f"can't load '{plugin.value}': {message}"
-
-
-def _package(module: str) -> str:
-    return module.partition(":")[0].partition(".")[0]
+    place = raised_at(fault, inside=(package,))
+    return f"{message} ({place})" if place else f"can't load '{plugin.value}': {message}"
 
 
 def classify(loaded: Iterable[LoadedPlugin]) -> list[LoadedPlugin]:

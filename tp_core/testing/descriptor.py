@@ -8,7 +8,7 @@ import subprocess
 import sys
 from functools import lru_cache
 
-from tp_core.assembly.builder import load_class
+from tp_core.assembly.loading import load_class
 from tp_core.config.components import resolve_spec
 from tp_core.kernel.catalogue import Plugin
 from tp_core.kernel.component import SITES
