@@ -61,7 +61,7 @@ class Run:
         return read_json(self._directory.summary_path)
 
     def metrics(self) -> dict[str, Mapping[str, NDArray[Any]]]:
-        """The lines of `metrics.jsonl` by split (`batch`, `train`, `val`), a column for each number.
+        """The lines of `metrics.jsonl` by split (`batch`, `train`, `val`), a column a number.
 
         Numbers inside tables have dotted names (`perf.seconds`); a line without one has NaN.
         """
