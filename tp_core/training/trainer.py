@@ -19,7 +19,7 @@ from tp_core.errors import Diverged, RunFailed, TpError
 from tp_core.evaluation.losses import measure_losses
 from tp_core.generation.generate import NotFinite, generate
 from tp_core.interfaces.callbacks import EvaluationEvent, StepEvent, TrainingAccess
-from tp_core.interfaces.metrics import SplitLosses
+from tp_core.interfaces.metrics import SplitLosses, bits_per_byte
 from tp_core.model.batch import on_device
 from tp_core.model.device import peak_memory_mib, seed_dropout
 from tp_core.training.session import Session
@@ -121,7 +121,7 @@ class Trainer:
         loss = means.pop(_NLL)
         return StepResult(
             loss=loss,
-            bits_per_byte=loss * n_targets / (math.log(2) * n_bytes),
+            bits_per_byte=bits_per_byte(loss * n_targets, n_bytes),
             auxiliary=means,
             grad_norm=norm,
             tokens=n_targets,
