@@ -109,6 +109,7 @@ def test_a_file_that_is_being_read_is_replaced_soon_after(
         replace(source, target)
 
     monkeypatch.setattr(os, "replace", refuse)
+    monkeypatch.setattr("tp_core.files._ATTEMPTS", 20)
     monkeypatch.setattr("time.sleep", lambda seconds: None)
     old, new = tmp_path / "old", tmp_path / "new"
     old.write_text("old")

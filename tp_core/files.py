@@ -14,7 +14,7 @@ from typing import Any
 from tp_core.errors import RunFailed, TpError
 
 # How often, and how many seconds apart, `move` tries.
-_ATTEMPTS = 20
+_ATTEMPTS = 20 if os.name == "nt" else 1
 _PAUSE_S = 0.05
 
 

@@ -28,6 +28,7 @@ _SIZES: Mapping[str, tuple[KeyPath, ...]] = {
     "n_layers": (("model", "n_layers"),),
     "max_seq_len": (("model", "max_seq_len"),),
     "max_steps": (("train", "max_steps"),),
+    "eval_interval": (("train", "eval_interval"),),
 }
 
 
@@ -66,6 +67,7 @@ def base_dims(config: Config) -> Dims:
         head_dim=model.d_model // model.n_heads,
         max_seq_len=model.max_seq_len,
         max_steps=config.train.max_steps,
+        eval_interval=config.train.eval_interval,
     )
 
 
