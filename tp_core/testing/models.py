@@ -1,4 +1,4 @@
-"""Tiny real models around one component, with plain partners for everything else.
+"""Tiny real models around one component, with the kit's partners for everything else.
 
 A scene is one such model. Attentions are seen with every partner encoding they can serve, encodings
 with a partner attention that offers every site, with and without a window.
@@ -115,7 +115,7 @@ def harnesses(catalogue: Catalogue, kind: str, written: Any) -> list[Harness]:
             for site in offered
         ]
     if kind == "positional_encoding":
-        window = {"name": partner("plain"), "window": 3}
+        window = {"name": partner("minimal"), "window": 3}
         return [
             Harness(kind, "full attention", plan_of(catalogue, positional_encoding=written)),
             Harness(
@@ -140,8 +140,9 @@ def plan_of(catalogue: Catalogue, **resolved: Any) -> Plan:
     """A plan of partners with some of them replaced. Raises `ConfigError` where they don't fit."""
     lists = {"sampler": "samplers", "metric": "metrics"}
     model: dict[str, Any] = {**SIZES, "positional_encoding": partner("bare")}
-    model |= {kind: partner("plain") for kind in MODEL_KINDS[1:]}
-    train = {kind: partner("plain") for kind in ("optimizer", "schedule")}
+    model |= {kind: partner("minimal") for kind in MODEL_KINDS[1:]}
+    model["block"] = {"name": partner("minimal"), "start": 1.0}  # what is tested counts in full
+    train = {kind: partner("minimal") for kind in ("optimizer", "schedule")}
     several: dict[str, list[Any]] = {name: [] for name in lists.values()}
     for kind, written in resolved.items():
         if kind in lists:
