@@ -10,6 +10,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Every component at its defaults, and that every option does something; the rest is heavy."""
     for item in items:
         if item.path.name == "test_builtin.py" and isinstance(item, pytest.Function):
-            subject, check = (item.callspec.params[name] for name in ("subject", "check"))
-            if subject.variant.option and check.name != "effect":
+            case, check = (item.callspec.params[name] for name in ("case", "check"))
+            if case.variant.option and check.name != "effect":
                 item.add_marker(pytest.mark.heavy)
