@@ -17,7 +17,7 @@ from tp_core.scaffold.package import scaffold
 
 pytestmark = pytest.mark.heavy
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 # Those of one config: a chain of samplers and a list of metrics are given whole.
 SETTINGS = [
