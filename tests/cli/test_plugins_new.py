@@ -100,7 +100,9 @@ def test_every_option_is_one_a_user_can_see_how_to_write(
     assert info.examples
     source = (place / f"tp_own_{kind}" / f"{kind}.py").read_text()
     assert "must hold:" in source.partition('"""')[2].partition('"""')[0]
-    assert "{" + "{" not in source
+    for path in [*place.rglob("*.py"), *place.rglob("*.toml"), *place.rglob("*.md")]:
+        assert "minimal" not in path.read_text().lower()
+        assert "{" + "{" not in path.read_text()
 
 
 @pytest.mark.parametrize("kind", KINDS)

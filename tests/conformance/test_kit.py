@@ -21,17 +21,17 @@ from tp_core.errors import RunFailed, TpError
 from tp_core.kernel.catalogue import Catalogue, Plugin
 from tp_core.testing import CheckResult, conformance, run_conformance
 from tp_core.testing.cases import cases
-from tp_core.testing.partners import PLUGIN
+from tp_core.testing.partners import DISTRIBUTION, PLUGINS
 from tp_core.testing.registry import CHECKS
 from tp_core.testing.variants import variants
 
-OWN = PLUGIN.distribution
+OWN = DISTRIBUTION
 MUTANTS = Plugin("tp-mutants", "1", "mutants", "mutants")
 
 
 @pytest.fixture
 def catalogue() -> Catalogue:
-    return Catalogue([PLUGIN, MUTANTS], disable="")
+    return Catalogue([*PLUGINS, MUTANTS], disable="")
 
 
 # What is tried.
@@ -150,12 +150,12 @@ def test_results_are_structured(catalogue: Catalogue) -> None:
     found = run_conformance(OWN, kinds=["norm"], progress=heard.append, catalogue=catalogue)
     assert found == heard
     assert {result.status for result in found} <= {"passed", "not-applicable"}
-    (local,) = [result for result in found if result.check == "token_local_change"]
-    assert (local.kind, local.component, local.variant) == ("norm", "plain", "defaults")
+    local, _ = [result for result in found if result.check == "token_local_change"]
+    assert (local.kind, local.component, local.variant) == ("norm", "minimal", "defaults")
     assert local.measured is not None
     assert local.tolerance is not None
     assert 0 <= local.measured <= local.tolerance
-    assert local.id == "norm-plain-defaults-token_local_change"
+    assert local.id == "norm-minimal-defaults-token_local_change"
 
 
 def test_results_are_strict_json() -> None:
@@ -164,8 +164,11 @@ def test_results_are_strict_json() -> None:
 
 
 def test_kinds_names_and_checks_narrow_it_down(catalogue: Catalogue) -> None:
-    found = run_conformance(OWN, ["norm", "mlp"], ["plain"], ["builds"], catalogue=catalogue)
-    assert [(r.kind, r.check) for r in found] == [("norm", "builds"), ("mlp", "builds")]
+    found = run_conformance(OWN, ["norm", "mlp"], ["minimal"], ["builds"], catalogue=catalogue)
+    assert [(r.kind, r.variant, r.check) for r in found] == [
+        *(("norm", "defaults", "builds"), ("norm", "eps=0.1", "builds")),
+        *(("mlp", "defaults", "builds"), ("mlp", "expansion=2.0", "builds")),
+    ]
 
 
 def test_a_failure_says_what_where_and_how_much(catalogue: Catalogue) -> None:
@@ -240,9 +243,9 @@ def parameters(test: Any) -> dict[str, tuple[Any, ...]]:
 
 def test_each_case_has_a_readable_id(catalogue: Catalogue) -> None:
     found = parameters(conformance(OWN, kinds=["attention"], catalogue=catalogue))
-    assert "attention-plain-defaults-causality_gradient" in found
-    assert "attention-plain-window=3-window_bounds" in found
-    assert "attention-plain-defaults-window_bounds" not in found
+    assert "attention-minimal-defaults-causality_gradient" in found
+    assert "attention-minimal-window=3-window_bounds" in found
+    assert "attention-minimal-defaults-window_bounds" not in found
 
 
 def test_a_case_passes_fails_or_skips(catalogue: Catalogue) -> None:
@@ -316,7 +319,8 @@ def test_the_kit_needs_no_component_but_its_own() -> None:
 
 def test_importing_it_costs_neither_torch_nor_pytest() -> None:
     code = (
-        "import sys, tp_core.testing, tp_core.testing.partners\n"
+        "import sys, tp_core.testing, tp_core.testing.partners as partners\n"
+        "for plugin in partners.PLUGINS: __import__(plugin.value)\n"
         "print('torch' in sys.modules, 'pytest' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
@@ -339,8 +343,8 @@ def test_the_command_prints_a_table(capsys: pytest.CaptureFixture[str]) -> None:
     call(OWN, "--kind", "schedule")
     out, err = capsys.readouterr()
     assert out.split()[:2] == ["kind", "component"]
-    assert "schedule  plain" in out
-    assert "testing schedule plain" in err
+    assert "schedule  minimal" in out
+    assert "testing schedule minimal" in err
 
 
 def test_the_command_fails_with_the_reasons(

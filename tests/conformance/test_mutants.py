@@ -10,12 +10,11 @@ from mutants import core
 
 from tp_core.kernel.catalogue import Catalogue, Plugin
 from tp_core.testing import CheckResult, run_conformance
-from tp_core.testing.partners import PLUGIN
+from tp_core.testing.partners import DISTRIBUTION, PLUGINS
 from tp_core.testing.registry import CHECKS
 
 MUTANTS = Plugin("tp-mutants", "1", "mutants", "mutants")
 HEAVY = Plugin("tp-heavy", "1", "heavy", "mutants.imports_torch")
-PARTNERS = PLUGIN.distribution
 
 
 @dataclass(frozen=True)
@@ -25,7 +24,7 @@ class Mutant:
     kind: str
     name: str
     check: str
-    correct: str = "plain"
+    correct: str = "minimal"
 
     def __str__(self) -> str:
         return f"{self.kind}-{self.name}"
@@ -88,14 +87,14 @@ COMPONENTS = (
     Mutant("sampler", "reads_onward", "history_bounds"),
     Mutant("sampler", "cuts_at_one", "limits", "top_p"),
     # Metrics, optimizers, schedules.
-    Mutant("metric", "nan_of_nothing", "computes"),
-    Mutant("metric", "headline_of_nothing", "headlines"),
-    Mutant("metric", "headline_of_words", "headlines"),
-    Mutant("metric", "mean_of_others", "sample_means"),
-    Mutant("metric", "one_short", "sample_means"),
-    Mutant("metric", "undeclared", "samples_declared"),
-    Mutant("metric", "first_counts", "sample_order"),
-    Mutant("metric", "unmoved_values", "sample_order"),
+    Mutant("metric", "nan_of_nothing", "computes", "mean_length"),
+    Mutant("metric", "headline_of_nothing", "headlines", "mean_length"),
+    Mutant("metric", "headline_of_words", "headlines", "mean_length"),
+    Mutant("metric", "mean_of_others", "sample_means", "mean_length"),
+    Mutant("metric", "one_short", "sample_means", "mean_length"),
+    Mutant("metric", "undeclared", "samples_declared", "mean_length"),
+    Mutant("metric", "first_counts", "sample_order", "mean_length"),
+    Mutant("metric", "unmoved_values", "sample_order", "mean_length"),
     Mutant("optimizer", "skips_scalars", "descends"),
     Mutant("optimizer", "one_rate", "rates_respected"),
     Mutant("optimizer", "no_decay", "decay_respected"),
@@ -106,16 +105,16 @@ COMPONENTS = (
 
 # A fault in the core: the check that must catch it, and the partner it is caught on.
 CORE = {
-    "document_mask_missing": ("packing", "attention", "plain"),
-    "pad_keys_visible": ("pads_invisible", "attention", "plain"),
-    "window_off_by_one": ("window_bounds", "attention", "plain"),
-    "causal_by_index_with_a_cache": ("incremental", "attention", "plain"),
-    "cache_one_short": ("window_bounds", "attention", "plain"),
-    "evicts_by_slot": ("idle_rows", "attention", "plain"),
-    "bias_dropped": ("site_used", "attention", "plain"),
+    "document_mask_missing": ("packing", "attention", "minimal"),
+    "pad_keys_visible": ("pads_invisible", "attention", "minimal"),
+    "window_off_by_one": ("window_bounds", "attention", "minimal"),
+    "causal_by_index_with_a_cache": ("incremental", "attention", "minimal"),
+    "cache_one_short": ("window_bounds", "attention", "minimal"),
+    "evicts_by_slot": ("idle_rows", "attention", "minimal"),
+    "bias_dropped": ("site_used", "attention", "minimal"),
     "score_sees_no_state": ("incremental", "positional_encoding", "at_score"),
-    "start_not_forked": ("seed_determinism", "mlp", "plain"),
-    "start_ignores_seed": ("seed_used", "mlp", "plain"),
+    "start_not_forked": ("seed_determinism", "mlp", "minimal"),
+    "start_ignores_seed": ("seed_used", "mlp", "minimal"),
 }
 
 
@@ -123,12 +122,12 @@ CORE = {
 def catalogue() -> Catalogue:
     from tp_core.kernel.catalogue import discover
 
-    return Catalogue([*discover(), PLUGIN, MUTANTS, HEAVY], disable="")
+    return Catalogue([*discover(), *PLUGINS, MUTANTS, HEAVY], disable="")
 
 
 def results(catalogue: Catalogue, kind: str, name: str, check: str) -> list[CheckResult]:
     """The results of one check on the one component of that name, whoever brings it."""
-    for distribution in (PARTNERS, MUTANTS.distribution, HEAVY.distribution):
+    for distribution in (DISTRIBUTION, MUTANTS.distribution, HEAVY.distribution):
         loaded = catalogue.load_distribution(distribution)
         assert not any(one.broken for one in loaded), loaded
         if any((c.kind, c.component.name) == (kind, name) for o in loaded for c in o.components):

@@ -1,6 +1,7 @@
-"""A package of one's own, to start from: the files of `tp plugins new`, out of `templates/`.
+"""A package of one's own, to start from: the files of `tp plugins new`.
 
-Every kind has a working baseline there, written as an example of its contract. Torch-free.
+The component is a copy of its kind's minimal one (`tp_core.testing.minimal`) under the name asked
+for; the files around it are `templates/`. Torch-free.
 """
 
 from __future__ import annotations
@@ -24,18 +25,19 @@ from tp_core.kernel.discovery import own_version
 from tp_core.kernel.kinds import KINDS
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
-_LONGEST = 40  # a file name has room for 255, a line of the templates for less
+_LONGEST = 40  # a file name has room for 255, a line of the files for less
 
 # Their packages would be those of tp itself, and of the conformance kit.
 RESERVED = ("core", "plugins", "testing")
 
-_SHARED = {
+_TEMPLATES = {
     "pyproject.toml": "pyproject.toml",
     "README.md": "README.md",
     "LICENSE": "LICENSE",
     ".gitignore": "gitignore",
     "tests/test_conformance.py": "test_conformance.py",
 }
+_MINIMAL = "tp_core.testing.minimal"
 
 
 @dataclass(frozen=True)
@@ -61,31 +63,37 @@ def scaffold(kind: str, name: str) -> ScaffoldedPackage:
     for a name that can't be had."""
     kind = which_kind(kind)
     _check_name(kind, name)
-    templates = resources.files("tp_core.scaffold").joinpath("templates")
-    package = f"tp_{name}"
-    own = {
-        f"{package}/__init__.py": f"{kind}/__init__.py",
-        f"{package}/{kind}.py": f"{kind}/{kind}.py",
-    }
-    sources = {
-        path: templates.joinpath(f"{source}.jinja").read_text(encoding="utf-8")
-        for path, source in {**{p: f"package/{s}" for p, s in _SHARED.items()}, **own}.items()
-    }
     values = {
         "kind": kind,
         "words": KINDS[kind].words,
         "article": KINDS[kind].article,
         "name": name,
-        "package": package,
+        "package": f"tp_{name}",
         "distribution": f"tp-{name.replace('_', '-')}",
-        "cls": _class_name(kind, name, "\n".join(sources[path] for path in own)),
         "setting": _setting(kind, name),
         "tp_version": own_version() or "0",
         "year": str(date.today().year),
     }
-    return ScaffoldedPackage(
-        kind, name, {path: _render(text, values) for path, text in sources.items()}
-    )
+    templates = resources.files("tp_core.scaffold").joinpath("templates")
+    files = {
+        path: _render(templates.joinpath(f"{template}.jinja").read_text(encoding="utf-8"), values)
+        for path, template in _TEMPLATES.items()
+    }
+    return ScaffoldedPackage(kind, name, {**files, **_component(kind, name)})
+
+
+def _component(kind: str, name: str) -> dict[str, str]:
+    """The two files of the kind's minimal component, with the names of a new one in them."""
+    package, minimal = f"tp_{name}", resources.files(_MINIMAL).joinpath(kind)
+    files = {
+        f"{package}/{file}": minimal.joinpath(file).read_text(encoding="utf-8")
+        for file in ("__init__.py", f"{kind}.py")
+    }
+    cls = _class_name(kind, name, "\n".join(files.values()))
+    names = {f"{_MINIMAL}.{kind}": package, 'name="minimal"': f'name="{name}"', "Minimal": cls}
+    for old, new in names.items():
+        files = {path: text.replace(old, new) for path, text in files.items()}
+    return files
 
 
 def write(package: ScaffoldedPackage, parent: Path) -> Path:
@@ -153,7 +161,7 @@ def _check_name(kind: str, name: str) -> None:
 
 
 def _class_name(kind: str, name: str, source: str) -> str:
-    """`my_norm` -> `MyNorm`, with the kind behind it where the template has that word already."""
+    """`my_norm` -> `MyNorm`, with the kind behind it where the source has that word already."""
     words = [word.capitalize() for word in name.split("_")]
     plain = "".join(words)
     taken = keyword.iskeyword(plain) or hasattr(builtins, plain)

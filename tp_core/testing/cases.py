@@ -9,7 +9,7 @@ from functools import cached_property, lru_cache
 from tp_core.errors import ConfigError, TpError, did_you_mean
 from tp_core.kernel.catalogue import Catalogue, RegisteredComponent, discover
 from tp_core.testing.harness import Harness, as_written, harnesses, refusal
-from tp_core.testing.partners import PLUGIN
+from tp_core.testing.partners import DISTRIBUTION, PLUGINS
 from tp_core.testing.results import NotApplicable
 from tp_core.testing.variants import Variant, variants
 
@@ -70,7 +70,7 @@ def _harnesses(case: Case) -> list[Harness]:
 
 def kit_catalogue() -> Catalogue:
     """What is installed, and the partners. A distribution named for testing counts as enabled."""
-    return Catalogue([*discover(), PLUGIN], disable="")
+    return Catalogue([*discover(), *PLUGINS], disable="")
 
 
 def cases(
@@ -88,7 +88,7 @@ def cases(
     distribution = canonicalize_name(distribution)
     loaded = catalogue.load_distribution(distribution)
     if not loaded:
-        others = [p.distribution for p in catalogue.plugins if p is not PLUGIN]
+        others = [p.distribution for p in catalogue.plugins if p.distribution != DISTRIBUTION]
         known, near = ", ".join(dict.fromkeys(others)), did_you_mean(distribution, others)
         raise TpError(
             f"no installed distribution '{distribution}' brings components.{near} "

@@ -1,4 +1,4 @@
-"""Tiny real models around one component, with plain partners for everything else.
+"""Tiny real models around one component, with the kit's partners for everything else.
 
 A harness is one such model. Attentions are seen with every partner encoding they can serve,
 encodings with a partner attention that offers every site, with and without a window.
@@ -109,7 +109,7 @@ def harnesses(catalogue: Catalogue, kind: str, written: Any) -> list[Harness]:
             for site in offered
         ]
     if kind == "positional_encoding":
-        window = {"name": partner("plain"), "window": 3}
+        window = {"name": partner("minimal"), "window": 3}
         return [
             Harness(kind, "full attention", plan_of(catalogue, positional_encoding=written)),
             Harness(
@@ -137,8 +137,9 @@ def plan_of(catalogue: Catalogue, *, mlp_enabled: bool = True, **written: Any) -
     """
     data: dict[str, dict[str, Any]] = {"model": {**SIZES, "mlp_enabled": mlp_enabled}}
     for name, kind in KINDS.items():
-        plain = partner("bare" if name == "positional_encoding" else "plain")
-        one = written.get(name, plain)
+        one = written.get(name, partner("bare" if name == "positional_encoding" else "minimal"))
+        if name == "block" and name not in written:
+            one = {"name": one, "start": 1.0}  # so that what is tested counts in full
         several = [one] if name in written else []
         data.setdefault(kind.section, {})[kind.key] = several if kind.many else one
     return make_plan(Source(data, Path("conformance"), lambda key: None), (), catalogue)

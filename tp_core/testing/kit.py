@@ -49,9 +49,9 @@ def run_conformance(
     """Run every check on every component a distribution brings, with every set of options.
 
     `kinds`, `names` and `checks` narrow that down; `progress` hears of each result as it comes;
-    `catalogue` stands in for what is installed, and must hold the kit's own plugin
-    (`tp_core.testing.partners.PLUGIN`). Raises `TpError` for a distribution that isn't installed or
-    doesn't load, and for a name or a check there is none of.
+    `catalogue` stands in for what is installed, and must hold the kit's own plugins
+    (`tp_core.testing.partners.PLUGINS`). Raises `TpError` for a distribution that isn't installed
+    or doesn't load, and for a name or a check there is none of.
     """
     found = cases(catalogue or kit_catalogue(), distribution, kinds, names)
     results = []

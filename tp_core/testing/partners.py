@@ -1,32 +1,21 @@
-"""The plain components the kit surrounds a tested one with: descriptors, one or more a kind.
+"""What the kit surrounds a tested component with: the minimal ones, and an encoding for each site.
 
 They come in as any plugin's do, so that the kit needs no other component. Imports no torch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from pydantic import Field
-
 from tp_core.kernel.catalogue import Plugin
-from tp_core.kernel.component import SITES, Component
-from tp_core.kernel.hookspecs import hookimpl
-from tp_core.kernel.options import Dims, Options
+from tp_core.kernel.component import Component
+from tp_core.kernel.kinds import KINDS, hookimpl
 
 DISTRIBUTION = "tp-testing"
-PLUGIN = Plugin(DISTRIBUTION, "1", "partners", __name__)
+PLUGINS = (
+    Plugin(DISTRIBUTION, "1", "site_encodings", __name__),
+    *(Plugin(DISTRIBUTION, "1", kind, f"tp_core.testing.minimal.{kind}") for kind in KINDS),
+)
 
-_HERE = "tp_core.testing.minimal"
-
-
-class AttentionOptions(Options):
-    window: int | None = Field(
-        None, ge=1, description="most keys a query sees, itself included; null is all", examples=[3]
-    )
-
-    def offers(self, dims: Dims) -> Mapping[str, Mapping[str, int]]:
-        return {site: {} for site in SITES}
+_HERE = "tp_core.testing.site_encodings"
 
 
 def partner(name: str) -> str:
@@ -63,62 +52,3 @@ def tp_positional_encodings() -> list[Component]:
             needs=("score",),
         ),
     ]
-
-
-@hookimpl
-def tp_attentions() -> list[Component]:
-    return [
-        Component(
-            name="plain",
-            target=f"{_HERE}:PlainAttention",
-            options=AttentionOptions,
-            summary="Softmax attention that offers every site",
-        )
-    ]
-
-
-@hookimpl
-def tp_norms() -> list[Component]:
-    return [
-        Component(
-            name="plain", target=f"{_HERE}:PlainNorm", summary="Unit root mean square, then gain"
-        )
-    ]
-
-
-@hookimpl
-def tp_mlps() -> list[Component]:
-    return [Component(name="plain", target=f"{_HERE}:PlainMlp", summary="Two maps around a tanh")]
-
-
-@hookimpl
-def tp_blocks() -> list[Component]:
-    return [
-        Component(
-            name="plain", target=f"{_HERE}:PlainBlock", summary="Pre-norm, two residual branches"
-        )
-    ]
-
-
-@hookimpl
-def tp_samplers() -> list[Component]:
-    return [Component(name="plain", target=f"{_HERE}:PlainSampler", summary="Changes nothing")]
-
-
-@hookimpl
-def tp_metrics() -> list[Component]:
-    return [Component(name="plain", target=f"{_HERE}:PlainMetric", summary="The number of samples")]
-
-
-@hookimpl
-def tp_optimizers() -> list[Component]:
-    return [
-        Component(
-            name="plain", target=f"{_HERE}:PlainOptimizer", summary="Stochastic gradient descent"
-        )
-    ]
-
-
-@hookimpl
-def tp_schedules() -> list[Component]:
-    return [Component(name="plain", target=f"{_HERE}:PlainSchedule", summary="Always the peak")]

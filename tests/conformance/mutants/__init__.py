@@ -1,7 +1,8 @@
 """Deliberately broken components, each with one fault that a check of the kit is named for.
 
-Descriptors only. Beside them stand a few correct components (`recurrent`, `scaled`, `z_loss`,
-`gumbel`, `memory`) that mutants of their nature are cut from.
+Descriptors only. Most are cut from the minimal component of their kind and have its options. Beside
+them stand a few correct components (`recurrent`, `scaled`, `z_loss`, `gumbel`, `memory`,
+`mean_length`) that mutants of their nature are cut from.
 """
 
 from __future__ import annotations
@@ -11,7 +12,12 @@ from collections.abc import Iterable, Mapping
 from pydantic import Field
 
 from tp_core import Component, Dims, Options, hookimpl
-from tp_core.testing.partners import AttentionOptions
+from tp_core.testing.minimal.attention import MinimalOptions as AttentionOptions
+from tp_core.testing.minimal.block import MinimalOptions as BlockOptions
+from tp_core.testing.minimal.mlp import MinimalOptions as MlpOptions
+from tp_core.testing.minimal.norm import MinimalOptions as NormOptions
+from tp_core.testing.minimal.optimizer import MinimalOptions as OptimizerOptions
+from tp_core.testing.minimal.schedule import MinimalOptions as ScheduleOptions
 
 
 class RecurrentOptions(Options):
@@ -19,19 +25,19 @@ class RecurrentOptions(Options):
         return {"embed": {}}
 
 
-class ScaledOptions(Options):
+class ScaledOptions(NormOptions):
     strength: float = Field(1.0, description="scales the output", examples=[2.0])
 
 
-class UnvariedOptions(Options):
+class UnvariedOptions(NormOptions):
     strength: float = Field(1.0, description="scales the output")
 
 
-class LostOptions(Options):
+class LostOptions(NormOptions):
     strength: float = Field(1.0, description="left out of files", examples=[2.0], exclude=True)
 
 
-class RefusedOptions(Options):
+class RefusedOptions(NormOptions):
     width: int = Field(4, description="of something", examples=[1000])
 
     def problems(self, dims: Dims) -> Iterable[str]:
@@ -80,41 +86,41 @@ def tp_attentions() -> list[Component]:
 @hookimpl
 def tp_norms() -> list[Component]:
     return [
-        _one("over_time", "norms:OverTime"),
-        _one("over_time_detached", "norms:OverTimeDetached"),
-        _one("over_batch", "norms:OverBatch"),
-        _one("dead_parameter", "norms:DeadParameter"),
-        _one("loose_tensor", "norms:LooseTensor"),
-        _one("loose_parameter", "norms:LooseParameter"),
-        _one("in_place", "norms:InPlace"),
-        _one("uncopied", "norms:Uncopied"),
+        _one("over_time", "norms:OverTime", NormOptions),
+        _one("over_time_detached", "norms:OverTimeDetached", NormOptions),
+        _one("over_batch", "norms:OverBatch", NormOptions),
+        _one("dead_parameter", "norms:DeadParameter", NormOptions),
+        _one("loose_tensor", "norms:LooseTensor", NormOptions),
+        _one("loose_parameter", "norms:LooseParameter", NormOptions),
+        _one("in_place", "norms:InPlace", NormOptions),
+        _one("uncopied", "norms:Uncopied", NormOptions),
         _one("scaled", "norms:Scaled", ScaledOptions),
         _one("unused_option", "norms:Ignores", ScaledOptions),
         _one("unvaried_option", "norms:Scaled", UnvariedOptions),
         _one("lost_option", "norms:Scaled", LostOptions),
         _one("refused_option", "norms:Ignores", RefusedOptions),
-        _one("undescribed", "norms:Ignores", summary=""),
+        _one("undescribed", "norms:Ignores", NormOptions, summary=""),
     ]
 
 
 @hookimpl
 def tp_mlps() -> list[Component]:
     return [
-        _one("z_loss", "mlps:ZLoss"),
-        _one("z_loss_of_pads", "mlps:ZLossOfPads"),
-        _one("own_generator", "mlps:OwnGenerator"),
-        _one("numpy_start", "mlps:NumpyStart"),
-        _one("dropout_always", "mlps:DropoutAlways"),
-        _one("double", "mlps:Double"),
-        _one("mixes_rows", "mlps:MixesRows"),
+        _one("z_loss", "mlps:ZLoss", MlpOptions),
+        _one("z_loss_of_pads", "mlps:ZLossOfPads", MlpOptions),
+        _one("own_generator", "mlps:OwnGenerator", MlpOptions),
+        _one("numpy_start", "mlps:NumpyStart", MlpOptions),
+        _one("dropout_always", "mlps:DropoutAlways", MlpOptions),
+        _one("double", "mlps:Double", MlpOptions),
+        _one("mixes_rows", "mlps:MixesRows", MlpOptions),
     ]
 
 
 @hookimpl
 def tp_blocks() -> list[Component]:
     return [
-        _one("centres_over_time", "blocks:CentresOverTime"),
-        _one("no_dropout", "blocks:NoDropout"),
+        _one("centres_over_time", "blocks:CentresOverTime", BlockOptions),
+        _one("no_dropout", "blocks:NoDropout", BlockOptions),
     ]
 
 
@@ -140,6 +146,7 @@ def tp_samplers() -> list[Component]:
 @hookimpl
 def tp_metrics() -> list[Component]:
     return [
+        _one("mean_length", "metrics:MeanLength"),
         _one("nan_of_nothing", "metrics:NanOfNothing"),
         _one("headline_of_nothing", "metrics:HeadlineOfNothing"),
         _one("headline_of_words", "metrics:HeadlineOfWords"),
@@ -154,18 +161,18 @@ def tp_metrics() -> list[Component]:
 @hookimpl
 def tp_optimizers() -> list[Component]:
     return [
-        _one("skips_scalars", "others:SkipsScalars"),
-        _one("one_rate", "others:OneRate"),
-        _one("no_decay", "others:NoDecay"),
-        _one("unsaved_momentum", "others:UnsavedMomentum"),
+        _one("skips_scalars", "others:SkipsScalars", OptimizerOptions),
+        _one("one_rate", "others:OneRate", OptimizerOptions),
+        _one("no_decay", "others:NoDecay", OptimizerOptions),
+        _one("unsaved_momentum", "others:UnsavedMomentum", OptimizerOptions),
     ]
 
 
 @hookimpl
 def tp_schedules() -> list[Component]:
     return [
-        _one("below_zero", "others:BelowZero"),
-        _one("counts_calls", "others:CountsCalls"),
+        _one("below_zero", "others:BelowZero", ScheduleOptions),
+        _one("counts_calls", "others:CountsCalls", ScheduleOptions),
     ]
 
 

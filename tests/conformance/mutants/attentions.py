@@ -10,12 +10,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tp_core.interfaces import BuildContext, KVCache, KVEntries, SequenceInfo, State, visible
-from tp_core.testing.minimal import PlainAttention
+from tp_core.testing.minimal.attention.attention import Minimal
 
 Returned = tuple[Tensor, State | None]
 
 
-class PeeksAhead(PlainAttention):
+class PeeksAhead(Minimal):
     """Each token sees a little of the next."""
 
     def forward(self, x: Tensor, seq: SequenceInfo, state: State | None) -> Returned:
@@ -23,18 +23,18 @@ class PeeksAhead(PlainAttention):
         return y + 0.01 * F.pad(x[:, 1:], (0, 0, 0, 1)), state
 
 
-class AddsBooleanMask(PlainAttention):
+class AddsBooleanMask(Minimal):
     """Softcapped logits plus a boolean mask: what is masked loses 1, and isn't masked."""
 
     def forward(self, x: Tensor, seq: SequenceInfo, state: State | None) -> Returned:
-        q, k, v = self.qkv(x).unflatten(-1, (3, -1, self.head_dim)).unbind(2)
-        logits = 5 * torch.tanh(q.transpose(1, 2) @ k.permute(0, 2, 3, 1) / 5)
+        q, k, v = (self.by_head(project(x)) for project in (self.q, self.k, self.v))
+        logits = 5 * torch.tanh(q @ k.transpose(-1, -2) / 5)
         logits = logits + visible(seq, seq.positions, seq.documents)[:, None]
-        y = logits.softmax(-1) @ v.transpose(1, 2)
+        y = logits.softmax(-1) @ v
         return self.out(y.transpose(1, 2).flatten(-2)), state
 
 
-class ShiftsWithoutState(PlainAttention):
+class ShiftsWithoutState(Minimal):
     """Mixes in the token before, which a chunk's first token doesn't find."""
 
     def forward(self, x: Tensor, seq: SequenceInfo, state: State | None) -> Returned:
@@ -42,7 +42,7 @@ class ShiftsWithoutState(PlainAttention):
         return super().forward(x + 0.1 * before, seq, state)
 
 
-class ForgetsWindowWhenCausalOnly(PlainAttention):
+class ForgetsWindowWhenCausalOnly(Minimal):
     """The fast path doesn't know of the window."""
 
     def forward(self, x: Tensor, seq: SequenceInfo, state: State | None) -> Returned:
@@ -61,7 +61,7 @@ class _Endless(KVCache):
         return replace(KVCache(self.encoding).append(*args, **tensors), window=self.window)
 
 
-class KeepsEverything(PlainAttention):
+class KeepsEverything(Minimal):
     """Looks no further back than its window, and caches every token all the same."""
 
     def __init__(self, options: Any, ctx: BuildContext) -> None:
@@ -69,7 +69,7 @@ class KeepsEverything(PlainAttention):
         self.cache = _Endless(self.encoding, window=options.window)
 
 
-class SharpInBf16(PlainAttention):
+class SharpInBf16(Minimal):
     """Goes by way of large numbers, in whatever precision autocast chose."""
 
     def forward(self, x: Tensor, seq: SequenceInfo, state: State | None) -> Returned:

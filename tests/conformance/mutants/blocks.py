@@ -7,10 +7,10 @@ from typing import Any
 from torch import Tensor, nn
 
 from tp_core.interfaces import BuildContext, SequenceInfo, State
-from tp_core.testing.minimal import PlainBlock
+from tp_core.testing.minimal.block.block import Minimal
 
 
-class CentresOverTime(PlainBlock):
+class CentresOverTime(Minimal):
     """Takes a mean over the row off each token, one that no gradient passes."""
 
     def forward(
@@ -19,7 +19,7 @@ class CentresOverTime(PlainBlock):
         return super().forward(x - 0.1 * x.mean(1, keepdim=True).detach(), seq, state)
 
 
-class NoDropout(PlainBlock):
+class NoDropout(Minimal):
     def __init__(self, options: Any, ctx: BuildContext) -> None:
         super().__init__(options, ctx)
         self.dropout = nn.Identity()

@@ -59,7 +59,7 @@ def causal_by_index_with_a_cache(monkeypatch: pytest.MonkeyPatch) -> None:
         k, v = kv["k"].transpose(1, 2), kv["v"].transpose(1, 2)
         return F.scaled_dot_product_attention(q, k, v, is_causal=True)
 
-    monkeypatch.setattr("tp_core.testing.minimal.attend", attend)
+    monkeypatch.setattr("tp_core.testing.minimal.attention.attention.attend", attend)
 
 
 def cache_one_short(monkeypatch: pytest.MonkeyPatch) -> None:

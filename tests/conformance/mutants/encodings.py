@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from tp_core.interfaces import SequenceInfo
-from tp_core.testing.minimal import AtBias, AtEmbed, AtRotate
+from tp_core.testing.site_encodings import AtBias, AtEmbed, AtRotate
 
 
 class RotatesByIndex(AtRotate):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from tp_core import Component, hookimpl
+from tp_core.testing.minimal.norm import MinimalOptions
 
 EPS = torch.finfo(torch.float32).eps
 
@@ -12,5 +13,10 @@ EPS = torch.finfo(torch.float32).eps
 @hookimpl
 def tp_norms() -> list[Component]:
     return [
-        Component(name="heavy", target="tp_core.testing.minimal:PlainNorm", summary=f"eps = {EPS}")
+        Component(
+            name="heavy",
+            target="tp_core.testing.minimal.norm.norm:Minimal",
+            options=MinimalOptions,
+            summary=f"eps = {EPS}",
+        )
     ]

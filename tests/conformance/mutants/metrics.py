@@ -1,4 +1,4 @@
-"""Broken metrics."""
+"""Broken metrics, and the correct one they are cut from: a mean of one value per sample."""
 
 from __future__ import annotations
 
@@ -9,33 +9,49 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tp_core.interfaces import Headline, MetricView
-from tp_core.testing.minimal import PlainMetric
 
 
-class NanOfNothing(PlainMetric):
+class MeanLength:
+    """The mean length of the samples. This one is right."""
+
+    of_samples = True
+    headline = (Headline("mean_length", "character", "neither"),)
+
+    def __init__(self, options: Any, ctx: Any) -> None:
+        pass
+
+    def compute(self, view: MetricView) -> dict[str, Any]:
+        n = len(view.samples)
+        return {"mean_length": math.fsum(map(len, view.samples)) / n if n else None}
+
+    def per_sample(self, view: MetricView) -> dict[str, NDArray[np.float64]]:
+        return {"mean_length": np.array([float(len(text)) for text in view.samples])}
+
+
+class NanOfNothing(MeanLength):
     def compute(self, view: MetricView) -> dict[str, Any]:
         return {"mean_length": super().compute(view)["mean_length"] or math.nan}
 
 
-class HeadlineOfNothing(PlainMetric):
+class HeadlineOfNothing(MeanLength):
     headline = (Headline("length.mean", "character", "neither"),)
 
 
-class HeadlineOfWords(PlainMetric):
+class HeadlineOfWords(MeanLength):
     """Without samples, its headline says so in words."""
 
     def compute(self, view: MetricView) -> dict[str, Any]:
         return super().compute(view) if view.samples else {"mean_length": "none"}
 
 
-class MeanOfOthers(PlainMetric):
+class MeanOfOthers(MeanLength):
     """Gives each sample's bytes for a mean of characters."""
 
     def per_sample(self, view: MetricView) -> dict[str, NDArray[np.float64]]:
         return {"mean_length": np.array([float(len(text.encode())) for text in view.samples])}
 
 
-class OneShort(PlainMetric):
+class OneShort(MeanLength):
     """Leaves empty samples out instead of giving them NaN."""
 
     def compute(self, view: MetricView) -> dict[str, Any]:
@@ -46,11 +62,11 @@ class OneShort(PlainMetric):
         return {"mean_length": np.array([float(len(text)) for text in view.samples if text])}
 
 
-class Undeclared(PlainMetric):
+class Undeclared(MeanLength):
     of_samples = False
 
 
-class FirstCounts(PlainMetric):
+class FirstCounts(MeanLength):
     """Looks at the first samples only."""
 
     def compute(self, view: MetricView) -> dict[str, Any]:
@@ -58,7 +74,7 @@ class FirstCounts(PlainMetric):
         return {"mean_length": math.fsum(map(len, first)) / len(first) if first else None}
 
 
-class UnmovedValues(PlainMetric):
+class UnmovedValues(MeanLength):
     """Sorts what belongs to samples."""
 
     def per_sample(self, view: MetricView) -> dict[str, NDArray[np.float64]]:

@@ -10,10 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tp_core.interfaces import BuildContext, SequenceInfo
-from tp_core.testing.minimal import PlainMlp
+from tp_core.testing.minimal.mlp.mlp import Minimal
 
 
-class ZLoss(PlainMlp):
+class ZLoss(Minimal):
     """Keeps its output small by a loss over tokens. This one is right."""
 
     def forward(self, x: Tensor, seq: SequenceInfo) -> Tensor:
@@ -31,7 +31,7 @@ class ZLossOfPads(ZLoss):
         return torch.ones_like(seq.valid, dtype=torch.float32)
 
 
-class OwnGenerator(PlainMlp):
+class OwnGenerator(Minimal):
     """Starts from a seed of its own, whatever the run's is."""
 
     def __init__(self, options: Any, ctx: BuildContext) -> None:
@@ -40,7 +40,7 @@ class OwnGenerator(PlainMlp):
         torch.nn.init.normal_(self.up.weight, std=0.1, generator=generator)
 
 
-class NumpyStart(PlainMlp):
+class NumpyStart(Minimal):
     """Starts from NumPy's global generator, which nobody seeds."""
 
     def __init__(self, options: Any, ctx: BuildContext) -> None:
@@ -49,17 +49,17 @@ class NumpyStart(PlainMlp):
         self.up.weight.data = torch.from_numpy(start).float()
 
 
-class DropoutAlways(PlainMlp):
+class DropoutAlways(Minimal):
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(F.dropout(x, 0.1))
 
 
-class Double(PlainMlp):
+class Double(Minimal):
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x).double()
 
 
-class MixesRows(PlainMlp):
+class MixesRows(Minimal):
     """Tokens of other rows lend a little."""
 
     def forward(self, x: Tensor) -> Tensor:

@@ -8,24 +8,24 @@ import torch
 from torch import Tensor, nn
 
 from tp_core.interfaces import BuildContext
-from tp_core.testing.minimal import PlainNorm
+from tp_core.testing.minimal.norm.norm import Minimal
 
 
-class OverTime(PlainNorm):
+class OverTime(Minimal):
     """One mean square for all tokens of a row: each is scaled by what comes after it."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x * torch.rsqrt(x.square().mean((-2, -1), keepdim=True) + 1e-6) * self.gain
 
 
-class OverTimeDetached(PlainNorm):
+class OverTimeDetached(Minimal):
     """The same through a mean that no gradient passes."""
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x - 0.1 * x.mean(-2, keepdim=True).detach())
 
 
-class OverBatch(PlainNorm):
+class OverBatch(Minimal):
     """Statistics over the batch in training, running ones in evaluation."""
 
     def __init__(self, options: Any, ctx: BuildContext) -> None:
@@ -36,13 +36,13 @@ class OverBatch(PlainNorm):
         return super().forward(self.inner(x.reshape(-1, x.shape[-1])).view_as(x))
 
 
-class DeadParameter(PlainNorm):
+class DeadParameter(Minimal):
     def __init__(self, options: Any, ctx: BuildContext) -> None:
         super().__init__(options, ctx)
         self.shift = nn.Parameter(torch.zeros(ctx.dim))
 
 
-class LooseTensor(PlainNorm):
+class LooseTensor(Minimal):
     """A constant that stays on the CPU when the model moves."""
 
     def __init__(self, options: Any, ctx: BuildContext) -> None:
@@ -53,7 +53,7 @@ class LooseTensor(PlainNorm):
         return super().forward(x) * self.scale
 
 
-class LooseParameter(PlainNorm):
+class LooseParameter(Minimal):
     """Random numbers in a list, where neither the optimizer nor a checkpoint finds them."""
 
     def __init__(self, options: Any, ctx: BuildContext) -> None:
@@ -64,16 +64,16 @@ class LooseParameter(PlainNorm):
         return super().forward(x) + self.shifts[0]
 
 
-class Uncopied(PlainNorm):
+class Uncopied(Minimal):
     def __deepcopy__(self, memo: dict[int, Any]) -> Uncopied:
         return self
 
 
-class Ignores(PlainNorm):
+class Ignores(Minimal):
     """Its options play no part."""
 
 
-class Scaled(PlainNorm):
+class Scaled(Minimal):
     def __init__(self, options: Any, ctx: BuildContext) -> None:
         super().__init__(options, ctx)
         self.strength = options.strength
@@ -82,7 +82,7 @@ class Scaled(PlainNorm):
         return super().forward(x) * self.strength
 
 
-class InPlace(PlainNorm):
+class InPlace(Minimal):
     """Saves a tensor, and spoils the residual stream, where no gradient is there to complain."""
 
     def forward(self, x: Tensor) -> Tensor:

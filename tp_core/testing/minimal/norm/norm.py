@@ -14,11 +14,11 @@ import torch
 from torch import Tensor, nn
 from tp_core.interfaces import BuildContext
 
-from {{ package }} import {{ cls }}Options
+from tp_core.testing.minimal.norm import MinimalOptions
 
 
-class {{ cls }}(nn.Module):
-    def __init__(self, options: {{ cls }}Options, ctx: BuildContext) -> None:
+class Minimal(nn.Module):
+    def __init__(self, options: MinimalOptions, ctx: BuildContext) -> None:
         super().__init__()
         self.eps = options.eps
         self.gain = nn.Parameter(torch.ones(ctx.dim))

@@ -19,11 +19,11 @@ from typing import Any
 import torch
 from tp_core.interfaces import BuildContext, ParameterInfo
 
-from {{ package }} import {{ cls }}Options
+from tp_core.testing.minimal.optimizer import MinimalOptions
 
 
-class {{ cls }}:
-    def __init__(self, options: {{ cls }}Options, ctx: BuildContext) -> None:
+class Minimal:
+    def __init__(self, options: MinimalOptions, ctx: BuildContext) -> None:
         self.options = options
 
     def build(self, parameters: list[ParameterInfo]) -> torch.optim.Optimizer:
@@ -33,10 +33,10 @@ class {{ cls }}:
             key = (info.learning_rate, info.weight_decay)
             group = groups.setdefault(key, {"params": [], "lr": key[0], "weight_decay": key[1]})
             group["params"].append(info.parameter)
-        return {{ cls }}Steps(list(groups.values()), self.options.momentum)
+        return MinimalSteps(list(groups.values()), self.options.momentum)
 
 
-class {{ cls }}Steps(torch.optim.Optimizer):
+class MinimalSteps(torch.optim.Optimizer):
     def __init__(self, groups: list[dict[str, Any]], momentum: float) -> None:
         super().__init__(groups, {"momentum": momentum})
 

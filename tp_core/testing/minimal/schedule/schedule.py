@@ -12,11 +12,11 @@ What a schedule must hold:
 
 from tp_core.interfaces import BuildContext
 
-from {{ package }} import {{ cls }}Options
+from tp_core.testing.minimal.schedule import MinimalOptions
 
 
-class {{ cls }}:
-    def __init__(self, options: {{ cls }}Options, ctx: BuildContext) -> None:
+class Minimal:
+    def __init__(self, options: MinimalOptions, ctx: BuildContext) -> None:
         self.warmup = options.warmup
 
     def factor(self, step: int, max_steps: int) -> float:

@@ -4,7 +4,7 @@ from pydantic import Field
 from tp_core import Component, Options, hookimpl
 
 
-class {{ cls }}Options(Options):
+class MinimalOptions(Options):
     reach: float = Field(
         1.0, gt=0, description="tokens of distance below which it hardly counts", examples=[8.0]
     )
@@ -14,9 +14,9 @@ class {{ cls }}Options(Options):
 def tp_positional_encodings() -> list[Component]:
     return [
         Component(
-            name="{{ name }}",
-            target="{{ package }}.positional_encoding:{{ cls }}",
-            options={{ cls }}Options,
+            name="minimal",
+            target="tp_core.testing.minimal.positional_encoding.positional_encoding:Minimal",
+            options=MinimalOptions,
             summary="A penalty on the logits, by the logarithm of the distance, learned per head",
             needs=("bias",),
             paper="after Chi et al. 2022, KERPLE, arXiv:2205.09921",

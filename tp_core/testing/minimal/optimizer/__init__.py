@@ -4,7 +4,7 @@ from pydantic import Field
 from tp_core import Component, Options, hookimpl
 
 
-class {{ cls }}Options(Options):
+class MinimalOptions(Options):
     momentum: float = Field(0.9, ge=0, lt=1, description="decay of the gradient", examples=[0.5])
 
 
@@ -12,9 +12,9 @@ class {{ cls }}Options(Options):
 def tp_optimizers() -> list[Component]:
     return [
         Component(
-            name="{{ name }}",
-            target="{{ package }}.optimizer:{{ cls }}",
-            options={{ cls }}Options,
+            name="minimal",
+            target="tp_core.testing.minimal.optimizer.optimizer:Minimal",
+            options=MinimalOptions,
             summary="Steps of one size, along the sign of the averaged gradient",
             paper="Bernstein et al. 2018, Signum, arXiv:1802.04434",
         )

@@ -6,7 +6,7 @@ from pydantic import Field
 from tp_core import Component, Dims, Options, hookimpl
 
 
-class {{ cls }}Options(Options):
+class MinimalOptions(Options):
     window: int | None = Field(
         None, ge=1, description="most keys a query sees, itself included; null is all", examples=[3]
     )
@@ -20,9 +20,9 @@ class {{ cls }}Options(Options):
 def tp_attentions() -> list[Component]:
     return [
         Component(
-            name="{{ name }}",
-            target="{{ package }}.attention:{{ cls }}",
-            options={{ cls }}Options,
+            name="minimal",
+            target="tp_core.testing.minimal.attention.attention:Minimal",
+            options=MinimalOptions,
             summary="Scaled dot-product attention with as many key heads as query heads",
             paper="Vaswani et al. 2017, arXiv:1706.03762",
         )

@@ -21,13 +21,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from tp_core.interfaces import BuildContext
 
-from {{ package }} import {{ cls }}Options
+from tp_core.testing.minimal.positional_encoding import MinimalOptions
 
 
-class {{ cls }}(nn.Module):
+class Minimal(nn.Module):
     """Site `bias`: keys count less the further back they are, at a pace each head learns."""
 
-    def __init__(self, options: {{ cls }}Options, ctx: BuildContext) -> None:
+    def __init__(self, options: MinimalOptions, ctx: BuildContext) -> None:
         super().__init__()
         self.reach = options.reach
         self.slope = nn.Parameter(torch.linspace(1, -3, ctx.n_heads))

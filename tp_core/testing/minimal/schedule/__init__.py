@@ -6,7 +6,7 @@ from pydantic import Field
 from tp_core import Component, Dims, Options, hookimpl
 
 
-class {{ cls }}Options(Options):
+class MinimalOptions(Options):
     warmup: int = Field(0, ge=0, description="steps of linear rise from 0", examples=[3])
 
     def problems(self, dims: Dims) -> Iterable[str]:
@@ -19,9 +19,9 @@ class {{ cls }}Options(Options):
 def tp_schedules() -> list[Component]:
     return [
         Component(
-            name="{{ name }}",
-            target="{{ package }}.schedule:{{ cls }}",
-            options={{ cls }}Options,
+            name="minimal",
+            target="tp_core.testing.minimal.schedule.schedule:Minimal",
+            options=MinimalOptions,
             summary="Linear warmup, then linear decay to zero",
             paper="Bergsma et al. 2025, arXiv:2502.15938",
         )

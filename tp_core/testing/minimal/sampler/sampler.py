@@ -17,11 +17,11 @@ import torch
 from torch import Tensor
 from tp_core.interfaces import BuildContext
 
-from {{ package }} import {{ cls }}Options
+from tp_core.testing.minimal.sampler import MinimalOptions
 
 
-class {{ cls }}:
-    def __init__(self, options: {{ cls }}Options, ctx: BuildContext) -> None:
+class Minimal:
+    def __init__(self, options: MinimalOptions, ctx: BuildContext) -> None:
         self.epsilon = options.epsilon
 
     def __call__(self, logits: Tensor) -> Tensor:

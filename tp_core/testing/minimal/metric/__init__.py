@@ -4,7 +4,7 @@ from pydantic import Field
 from tp_core import Component, Options, hookimpl
 
 
-class {{ cls }}Options(Options):
+class MinimalOptions(Options):
     n: int = Field(2, ge=1, description="words in a row that are compared", examples=[1])
 
 
@@ -12,9 +12,9 @@ class {{ cls }}Options(Options):
 def tp_metrics() -> list[Component]:
     return [
         Component(
-            name="{{ name }}",
-            target="{{ package }}.metric:{{ cls }}",
-            options={{ cls }}Options,
+            name="minimal",
+            target="tp_core.testing.minimal.metric.metric:Minimal",
+            options=MinimalOptions,
             summary="Share of n-grams of words that a sample has said before",
             paper="Welleck et al. 2019, arXiv:1908.04319",
         )

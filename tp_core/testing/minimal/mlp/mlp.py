@@ -16,11 +16,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from tp_core.interfaces import BuildContext
 
-from {{ package }} import {{ cls }}Options
+from tp_core.testing.minimal.mlp import MinimalOptions
 
 
-class {{ cls }}(nn.Module):
-    def __init__(self, options: {{ cls }}Options, ctx: BuildContext) -> None:
+class Minimal(nn.Module):
+    def __init__(self, options: MinimalOptions, ctx: BuildContext) -> None:
         super().__init__()
         hidden = max(1, round(options.expansion * ctx.dim))
         self.gate = ctx.linear(ctx.dim, hidden)

@@ -4,7 +4,7 @@ from pydantic import Field
 from tp_core import Component, Options, hookimpl
 
 
-class {{ cls }}Options(Options):
+class MinimalOptions(Options):
     epsilon: float = Field(
         0.003, ge=0, lt=1, description="tokens less probable than this go; 0 is off", examples=[0.2]
     )
@@ -14,9 +14,9 @@ class {{ cls }}Options(Options):
 def tp_samplers() -> list[Component]:
     return [
         Component(
-            name="{{ name }}",
-            target="{{ package }}.sampler:{{ cls }}",
-            options={{ cls }}Options,
+            name="minimal",
+            target="tp_core.testing.minimal.sampler.sampler:Minimal",
+            options=MinimalOptions,
             summary="Only tokens of at least probability epsilon stay, and the most likely one",
             paper="Hewitt et al. 2022, arXiv:2210.15191",
         )

@@ -4,7 +4,7 @@ from pydantic import Field
 from tp_core import Component, Options, hookimpl
 
 
-class {{ cls }}Options(Options):
+class MinimalOptions(Options):
     start: float = Field(
         0.1, gt=0, description="the gain of each branch before training", examples=[1.0]
     )
@@ -14,9 +14,9 @@ class {{ cls }}Options(Options):
 def tp_blocks() -> list[Component]:
     return [
         Component(
-            name="{{ name }}",
-            target="{{ package }}.block:{{ cls }}",
-            options={{ cls }}Options,
+            name="minimal",
+            target="tp_core.testing.minimal.block.block:Minimal",
+            options=MinimalOptions,
             summary="Pre-norm, and a learned gain per feature on what each sublayer adds",
             paper="Touvron et al. 2021, CaiT, arXiv:2103.17239",
         )

@@ -18,14 +18,14 @@ from typing import Any
 
 from tp_core.interfaces import BuildContext, Headline, MetricView
 
-from {{ package }} import {{ cls }}Options
+from tp_core.testing.minimal.metric import MinimalOptions
 
 
-class {{ cls }}:
+class Minimal:
     of_samples = True
     headline = (Headline("repetition", "share", "lower"),)
 
-    def __init__(self, options: {{ cls }}Options, ctx: BuildContext) -> None:
+    def __init__(self, options: MinimalOptions, ctx: BuildContext) -> None:
         self.n = options.n
 
     def compute(self, view: MetricView) -> dict[str, Any]:

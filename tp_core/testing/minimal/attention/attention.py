@@ -22,13 +22,13 @@ import torch
 from torch import Tensor, nn
 from tp_core.interfaces import BuildContext, KVCache, SequenceInfo, State, attend
 
-from {{ package }} import {{ cls }}Options
+from tp_core.testing.minimal.attention import MinimalOptions
 
 
-class {{ cls }}(nn.Module):
+class Minimal(nn.Module):
     """Caches 2 · d_model numbers per token, of at most `window` tokens."""
 
-    def __init__(self, options: {{ cls }}Options, ctx: BuildContext) -> None:
+    def __init__(self, options: MinimalOptions, ctx: BuildContext) -> None:
         super().__init__()
         self.n_heads = ctx.n_heads
         width = ctx.n_heads * ctx.head_dim

@@ -15,11 +15,11 @@ import torch
 from torch import Tensor, nn
 from tp_core.interfaces import BuildContext, SequenceInfo, State
 
-from {{ package }} import {{ cls }}Options
+from tp_core.testing.minimal.block import MinimalOptions
 
 
-class {{ cls }}(nn.Module):
-    def __init__(self, options: {{ cls }}Options, ctx: BuildContext) -> None:
+class Minimal(nn.Module):
+    def __init__(self, options: MinimalOptions, ctx: BuildContext) -> None:
         super().__init__()
         self.attention_norm, self.attention = ctx.norm(), ctx.attention()
         self.attention_gain = nn.Parameter(torch.full((ctx.dim,), options.start))

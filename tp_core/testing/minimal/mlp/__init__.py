@@ -4,7 +4,7 @@ from pydantic import Field
 from tp_core import Component, Options, hookimpl
 
 
-class {{ cls }}Options(Options):
+class MinimalOptions(Options):
     expansion: float = Field(
         8 / 3, gt=0, description="hidden width / d_model, per branch", examples=[2.0]
     )
@@ -14,9 +14,9 @@ class {{ cls }}Options(Options):
 def tp_mlps() -> list[Component]:
     return [
         Component(
-            name="{{ name }}",
-            target="{{ package }}.mlp:{{ cls }}",
-            options={{ cls }}Options,
+            name="minimal",
+            target="tp_core.testing.minimal.mlp.mlp:Minimal",
+            options=MinimalOptions,
             summary="A GELU branch gates a linear one",
             paper="Shazeer 2020, arXiv:2002.05202",
         )

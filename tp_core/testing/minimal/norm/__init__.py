@@ -4,7 +4,7 @@ from pydantic import Field
 from tp_core import Component, Options, hookimpl
 
 
-class {{ cls }}Options(Options):
+class MinimalOptions(Options):
     eps: float = Field(1e-6, gt=0, description="added to the mean square", examples=[0.1])
 
 
@@ -12,9 +12,9 @@ class {{ cls }}Options(Options):
 def tp_norms() -> list[Component]:
     return [
         Component(
-            name="{{ name }}",
-            target="{{ package }}.norm:{{ cls }}",
-            options={{ cls }}Options,
+            name="minimal",
+            target="tp_core.testing.minimal.norm.norm:Minimal",
+            options=MinimalOptions,
             summary="Unit root mean square per token, then gain",
             paper="Zhang & Sennrich 2019, arXiv:1910.07467",
         )
