@@ -1,16 +1,18 @@
-"""Files that are replaced whole or not at all, and the small JSON files of a run. Torch-free."""
+"""Files that are written whole or not at all, and the small JSON files of a run. Torch-free."""
 
 from __future__ import annotations
 
 import json
 import os
 import secrets
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from tp_core.errors import RunFailed, TpError
+
+_TEMPORARY = ".tmp"
 
 
 def replace_file(path: Path, content: bytes) -> None:
@@ -18,19 +20,61 @@ def replace_file(path: Path, content: bytes) -> None:
 
     Raises `RunFailed` where it can't be written; the old file stays.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        with temporary.open("xb") as file:
+        with whole_file(path) as file:
             file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        sync_directory(path.parent)
     except OSError as error:
         raise RunFailed(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def create_file(path: Path, content: bytes) -> None:
+    """Make `path`, whole. Raises `FileExistsError` where it is taken, other `OSError`s where it
+    can't be written."""
+    with whole_file(path, _claim) as file:
+        file.write(content)
+
+
+@contextmanager
+def whole_file(
+    path: Path, place: Callable[[Path, Path], object] | None = None
+) -> Iterator[BinaryIO]:
+    """A file to write to, which becomes `path` once all of it is on disk.
+
+    `place` puts the first path in the place of the second, by default in one step. Where that, or
+    anything before it, fails or is interrupted, `path` is as it was and the file is gone. Only a
+    killed process leaves it behind, for `remove_leftovers`.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{_TEMPORARY}")
+    try:
+        with temporary.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        if place is None:
+            temporary.replace(path)
+        else:
+            place(temporary, path)
+        _sync_directory(path.parent)
     finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+def remove_leftovers(directory: Path) -> None:
+    """Remove what killed writers left in `directory`; nobody else may be writing there."""
+    for file in directory.glob(f".*{_TEMPORARY}"):
+        file.unlink()
+
+
+def _claim(temporary: Path, path: Path) -> None:
+    """Give `path` the content of `temporary`. Raises `FileExistsError` where it is taken."""
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links: claimed empty, and filled at once
+        path.open("xb").close()
+        temporary.replace(path)
 
 
 def write_json(path: Path, data: Mapping[str, Any]) -> None:
@@ -38,8 +82,13 @@ def write_json(path: Path, data: Mapping[str, Any]) -> None:
 
     Raises `ValueError` for NaN and infinities, and what `replace_file` does.
     """
+    replace_file(path, json_bytes(data))
+
+
+def json_bytes(data: Mapping[str, Any]) -> bytes:
+    """`data` as strict JSON, indented. Raises `ValueError` for NaN and infinities."""
     text = json.dumps(data, indent=2, allow_nan=False, ensure_ascii=False)
-    replace_file(path, text.encode("utf-8", "backslashreplace") + b"\n")
+    return text.encode("utf-8", "backslashreplace") + b"\n"
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -77,7 +126,7 @@ def json_or_empty(path: Path) -> Mapping[str, Any]:
         return {}
 
 
-def sync_directory(directory: Path) -> None:
+def _sync_directory(directory: Path) -> None:
     """Make renames in `directory` survive a power failure, where the system can."""
     # Windows opens no directories, and some network file systems refuse the sync.
     with suppress(OSError):
