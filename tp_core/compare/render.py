@@ -10,7 +10,8 @@ from typing import Any
 
 from tp_core.compare.differences import Difference
 from tp_core.compare.evaluated_run import EvaluatedRun
-from tp_core.compare.likelihood import Group, Interval, LikelihoodDifference
+from tp_core.compare.likelihood import Group, LikelihoodDifference
+from tp_core.statistics import Interval
 
 _HASH = re.compile(r"[0-9a-f]{40,}")
 

@@ -14,9 +14,9 @@ from tp_core.config.components import ResolvedComponent
 from tp_core.errors import TpError
 from tp_core.evaluation.metrics import labels, measure
 from tp_core.interfaces.metrics import Headline, MetricView
-from tp_core.report.intervals import Interval, of_mean, of_subsets
 from tp_core.report.references import references
 from tp_core.rng import generator
+from tp_core.statistics import Interval, mean_interval, subsampling_intervals
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +91,9 @@ def _read(
     values = _values(resolved, metric, view)
     intervals = {}
     for key, one in values.items():
-        if (interval := of_mean(one, generator(seed, "bootstrap", *purpose, key))) is not None:
+        if (
+            interval := mean_interval(one, generator(seed, "bootstrap", *purpose, key))
+        ) is not None:
             intervals[key] = interval
     headline = {one.key: one for one in type(metric).headline}
     if not headline.keys() <= values.keys():
@@ -101,7 +103,7 @@ def _read(
         def compute(indices: NDArray[np.int64]) -> dict[str, float]:
             return numbers(measure(resolved, metric, _subset(view, indices)))
 
-        found = of_subsets(others, compute, n, rng)
+        found = subsampling_intervals(others, compute, n, rng)
         intervals |= {key: _clipped(one, headline.get(key)) for key, one in found.items()}
     return Reading(n, result, intervals)
 
