@@ -48,6 +48,11 @@ class RunCurves:
     val: Curve
     best: tuple[int, float, float] | None
 
+    @property
+    def title(self) -> str:
+        """The run's id, and its status unless it is finished."""
+        return self.id if self.status == "finished" else f"{self.id} ({self.status})"
+
 
 def read_curves(run: RunDir, axis: Axis = "steps", figure: Figure = "loss") -> RunCurves:
     """Raises `TpError` for a run without a single loss, and for a damaged line, which it names."""

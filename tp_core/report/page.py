@@ -7,7 +7,8 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from tp_core.report.curves import curve_svg
+from tp_core.plots.curves import Curve
+from tp_core.plots.picture import draw_inline
 from tp_core.report.tables import READINGS, Document, interval_text, number, tables
 
 
@@ -25,8 +26,20 @@ def render_page(document: Document, clean: Callable[[str], str]) -> str:
         report=document,
         tables=tables(document),
         details={label: _details(one) for label, one in document["metrics"].items()},
-        drawing=curve_svg(document["curve"], document["baselines"], document["step"]),
+        drawing=curve_svg(document) if document["curve"] else "",
     )
+
+
+def curve_svg(document: Document) -> str:
+    """The curve of the run's evaluations beside the baselines, its checkpoint marked."""
+    points = document["curve"]
+    steps = tuple(point["step"] for point in points)
+    train, val = (Curve(steps, tuple(point[name] for point in points)) for name in ("train", "val"))
+    levels = {
+        name.replace("_", " "): one["val_bits_per_byte"]
+        for name, one in document["baselines"].items()
+    }
+    return draw_inline(train, val, levels, document["step"])
 
 
 def _details(metric: Mapping[str, Any]) -> dict[str, Any]:
