@@ -17,13 +17,13 @@
 from __future__ import annotations
 
 import importlib.metadata
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timezone
 from typing import Any
 
 from tp_core.interfaces.metrics import MetricView, SplitLosses
+from tp_core.plain_data import finite
 from tp_core.report.assess import Assessment, Reading
 from tp_core.report.references import remarks
 from tp_core.report.verdict import Evidence, Verdict
@@ -78,8 +78,8 @@ def document(
 def _figures(losses: SplitLosses) -> dict[str, Any]:
     return {
         "lines": len(losses.nll),
-        "loss": _finite(losses.loss),
-        "bits_per_byte": _finite(losses.bits_per_byte),
+        "loss": finite(losses.loss),
+        "bits_per_byte": finite(losses.bits_per_byte),
     }
 
 
@@ -97,7 +97,3 @@ def _metric(one: Assessment) -> dict[str, Any]:
 def _reading(reading: Reading) -> dict[str, Any]:
     intervals = {key: asdict(interval) for key, interval in reading.intervals.items()}
     return {"n": reading.n, "result": reading.result, "intervals": intervals}
-
-
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None

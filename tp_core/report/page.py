@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from tp_core.plain_data import leaves
 from tp_core.plots.curves import Curve
 from tp_core.plots.picture import draw_inline
 from tp_core.report.tables import READINGS, Document, interval_text, number, tables
@@ -45,13 +46,13 @@ def curve_svg(document: Document) -> str:
 def _details(metric: Mapping[str, Any]) -> dict[str, Any]:
     """Everything one metric said: a row for each value, a column for each reading."""
     readings = metric["readings"]
-    flat = {name: dict(_flat(one["result"])) for name, one in readings.items()}
+    flat = {name: dict(leaves(one["result"], opened=_has_nested)) for name, one in readings.items()}
     keys = list(dict.fromkeys(key for values in flat.values() for key in values))
     rows = [
         (
             key,
             [
-                number(flat[name].get(key)) + interval_text(one, key)
+                _cell(flat[name].get(key)) + interval_text(one, key)
                 for name, one in readings.items()
             ],
         )
@@ -61,15 +62,9 @@ def _details(metric: Mapping[str, Any]) -> dict[str, Any]:
     return {"titles": titles, "rows": rows, "summary": metric["summary"]}
 
 
-def _flat(result: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    """Every value by its dotted key; a list of plain values is one."""
-    if isinstance(result, Mapping):
-        for name, value in result.items():
-            yield from _flat(value, f"{key}.{name}" if key else str(name))
-    elif isinstance(result, list) and any(isinstance(one, (Mapping, list)) for one in result):
-        for index, value in enumerate(result):
-            yield from _flat(value, f"{key}.{index}")
-    elif isinstance(result, list):
-        yield key, ", ".join(map(number, result))
-    else:
-        yield key, result
+def _has_nested(items: Sequence[Any]) -> bool:
+    return any(isinstance(one, (Mapping, list)) for one in items)
+
+
+def _cell(value: Any) -> str:
+    return ", ".join(map(number, value)) if isinstance(value, list) else number(value)

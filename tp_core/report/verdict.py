@@ -41,6 +41,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from tp_core.plain_data import finite
 from tp_core.statistics import binomial_tail, wilson_interval
 
 Label = Literal["untrained", "underfit", "generalises", "overfits", "memorises"]
@@ -107,8 +108,8 @@ def points(evaluations: Sequence[Mapping[str, Any]]) -> tuple[Point, ...]:
     """The evaluations in lines of `metrics.jsonl` that have both splits' bits per byte."""
     found: dict[int, dict[str, float]] = {}
     for line in evaluations:
-        step, split, bits = (line.get(key) for key in ("step", "split", "bits_per_byte"))
-        if isinstance(step, int) and isinstance(split, str) and isinstance(bits, (int, float)):
+        step, split, bits = line.get("step"), line.get("split"), finite(line.get("bits_per_byte"))
+        if isinstance(step, int) and isinstance(split, str) and bits is not None:
             found.setdefault(step, {})[split] = bits
     return tuple(
         Point(step, at["train"], at["val"])
