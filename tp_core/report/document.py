@@ -10,7 +10,8 @@
   split, what an unprompted sample at temperature 1 is with that probability, null where not asked;
 - `curve`: the run's evaluations;
 - `metrics`: by label, the component, its `headline` values and its `readings`: of `model`, or of
-  `samples`, `held_out` and `training` phrases, each with `n`, `result` and `intervals` by key;
+  `samples`, `held_out` and `training` phrases, each with `n`, `result` and `intervals` by key
+  (`estimate`, `low`, `high`, by which `method`, at which `level`);
 - `remarks`: what to bear in mind when comparing these; `perf`: seconds by phase, and memory.
 """
 
