@@ -25,17 +25,10 @@ from tp_core.cli import main as tp
 from tp_core.config.plan import load_plan
 from tp_core.errors import ConfigError
 from tp_core.kernel.catalogue import OWN, Catalogue
+from tp_core.kernel.kinds import KINDS
 
 ROOT = Path(__file__).parents[1]
-KINDS = {
-    "positional_encoding": "model.positional_encoding",
-    "attention": "model.attention",
-    "norm": "model.norm",
-    "mlp": "model.mlp",
-    "block": "model.block",
-    "optimizer": "train.optimizer",
-    "schedule": "train.schedule",
-}
+TRAINED = [kind for kind in KINDS.values() if not kind.many]
 SMALL = (
     f"data.path={ROOT / 'phrases.txt'}",
     "model.d_model=64",
@@ -69,7 +62,7 @@ class Row:
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
-    parser.add_argument("--kind", choices=list(KINDS))
+    parser.add_argument("--kind", choices=[one.name for one in TRAINED])
     parser.add_argument("--steps", type=int, default=200)
     args = parser.parse_args()
     steps = (f"train.max_steps={args.steps}", f"train.eval_interval={args.steps}")
@@ -95,18 +88,18 @@ def changes(
 ) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     """Every built-in component of the kinds that are trained, with its settings."""
     catalogue = Catalogue()
-    for one, key in KINDS.items():
-        for registered in catalogue.loaded(one) if kind in (None, one) else ():
+    for one in TRAINED:
+        for registered in catalogue.loaded(one.name) if kind in (None, one.name) else ():
             name = registered.component.name
             if registered.plugin.distribution != OWN:
                 continue
-            schedule = name if one == "schedule" else "cosine"
-            sets = (*common, f"{key}={name}", *OWN_SETS.get(name, ()), *warmup(schedule))
+            schedule = name if one.name == "schedule" else "cosine"
+            sets = (*common, one.setting(name), *OWN_SETS.get(name, ()), *warmup(schedule))
             try:
                 load_plan(ROOT / "configs" / "default.toml", sets)
             except ConfigError as error:
-                sys.exit(f"{one} {name}: {error}")
-            yield one, name, sets
+                sys.exit(f"{one.name} {name}: {error}")
+            yield one.name, name, sets
 
 
 def warmup(schedule: str) -> tuple[str, ...]:

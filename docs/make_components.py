@@ -22,7 +22,7 @@ from tp_core.errors import ConfigError
 from tp_core.kernel import hookspecs
 from tp_core.kernel.catalogue import OWN, Catalogue, RegisteredComponent, discover
 from tp_core.kernel.component import SITES
-from tp_core.kernel.hookspecs import KINDS, hook_of
+from tp_core.kernel.kinds import KINDS
 from tp_core.kernel.options import Options
 
 ROOT = Path(__file__).parents[1]
@@ -98,7 +98,7 @@ def _works(encoding: str, attention: str) -> bool:
 
 def _contract(kind: str) -> str:
     """What the kind's hook says of it."""
-    return inspect.getdoc(getattr(hookspecs, hook_of(kind))) or ""
+    return inspect.getdoc(getattr(hookspecs, KINDS[kind].hook)) or ""
 
 
 def _component(registered: RegisteredComponent) -> Iterator[str]:
@@ -139,8 +139,8 @@ def _module_doc(target: str) -> str:
 
 
 def _title(kind: str) -> str:
-    names = {"mlp": "MLPs", "attention": "Attention"}
-    return names.get(kind, f"{kind.replace('_', ' ').capitalize()}s")
+    words = KINDS[kind].words
+    return f"{words[0].upper()}{words[1:]}{'' if kind == 'attention' else 's'}"
 
 
 def _anchor(kind: str, name: str) -> str:

@@ -1,10 +1,13 @@
-"""The generated page of components is what its generator would write now."""
+"""The pages say what the code says: that of components is generated, the contracts are compared."""
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
+
+from tp_core.kernel.kinds import KINDS
 
 ROOT = Path(__file__).parents[1]
 
@@ -24,3 +27,21 @@ def test_every_built_in_component_says_what_it_is_and_where_it_is_from() -> None
         assert "```text" in section, f"{name} has no docstring"
         if name not in ("greedy", "constant") and "metric-" not in section:  # older than papers
             assert "Source: " in section, f"{name} names no paper"
+
+
+def test_the_contracts_are_those_of_the_table_of_kinds() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    section = page.partition("## The contracts\n")[2].partition("\n## ")[0]
+    _, _, *lines = (line for line in section.splitlines() if line.startswith("|"))
+    rows = [line.strip("| ").split(" | ") for line in lines]
+    assert [name for name, _, _ in rows] == list(KINDS)
+    for name, calls, contract in rows:
+        assert contract == KINDS[name].contract
+        required, _, optional = calls.partition("optional")
+        assert _methods(required) == KINDS[name].required, name
+        assert _methods(optional) == KINDS[name].optional, name
+
+
+def _methods(text: str) -> dict[str, tuple[str, ...]]:
+    """The methods a text names, as `name(argument, argument)`."""
+    return {name: tuple(args.split(", ")) for name, args in re.findall(r"`(\w+)\((.*?)\)`", text)}

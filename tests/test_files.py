@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from pathlib import Path
 from typing import BinaryIO
 
 import pytest
 
 from tp_core.errors import RunFailed, TpError
-from tp_core.files import create_file, read_json, remove_leftovers, whole_file, write_json
+from tp_core.files import (
+    create_file,
+    move,
+    read_json,
+    remove_leftovers,
+    whole_file,
+    write_json,
+)
 
 
 def test_json_keeps_order_and_ends_in_a_newline(tmp_path: Path) -> None:
@@ -118,3 +126,47 @@ def test_leftovers_are_what_writers_leave(tmp_path: Path) -> None:
     (tmp_path / ".summary.json.0123abcd.tmp").write_bytes(b"half")
     remove_leftovers(tmp_path)
     assert list(tmp_path.iterdir()) == [kept]
+
+
+# --- as on Windows ---
+
+
+def test_directories_that_cannot_be_opened_need_no_sync(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, flags: int) -> int:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "open", refuse)
+    write_json(tmp_path / "config.json", {"step": 1})
+    assert read_json(tmp_path / "config.json") == {"step": 1}
+
+
+@pytest.mark.parametrize("held", [3, 1000])
+def test_a_file_that_is_being_read_is_replaced_soon_after(
+    held: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reader keeps the target for `held` attempts."""
+    attempts = 0
+    replace = os.replace
+
+    def refuse(source: Path, target: Path) -> None:
+        nonlocal attempts
+        attempts += 1
+        if attempts <= held:
+            raise PermissionError(13, "Permission denied", str(target))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", refuse)
+    monkeypatch.setattr("tp_core.files._ATTEMPTS", 20)
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.write_text("old")
+    new.write_text("new")
+    if held == 3:
+        move(new, old)
+        assert (old.read_text(), attempts) == ("new", 4)
+    else:
+        with pytest.raises(PermissionError):
+            move(new, old)
+        assert (old.read_text(), new.read_text()) == ("old", "new")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,6 +14,10 @@ from typing import Any, BinaryIO
 from tp_core.errors import RunFailed, TpError
 
 _TEMPORARY = ".tmp"
+
+# How often, and how many seconds apart, `move` tries.
+_ATTEMPTS = 20 if os.name == "nt" else 1
+_PAUSE_S = 0.05
 
 
 def replace_file(path: Path, content: bytes) -> None:
@@ -34,10 +39,23 @@ def create_file(path: Path, content: bytes) -> None:
         file.write(content)
 
 
+def move(source: Path, target: Path) -> None:
+    """Rename a file, over `target` if that is there. Raises `OSError`.
+
+    Windows refuses while another process has either file open; one that reads it is soon done.
+    """
+    for _ in range(_ATTEMPTS - 1):
+        try:
+            source.replace(target)
+        except PermissionError:
+            time.sleep(_PAUSE_S)
+        else:
+            return
+    source.replace(target)
+
+
 @contextmanager
-def whole_file(
-    path: Path, place: Callable[[Path, Path], object] | None = None
-) -> Iterator[BinaryIO]:
+def whole_file(path: Path, place: Callable[[Path, Path], object] = move) -> Iterator[BinaryIO]:
     """A file to write to, which becomes `path` once all of it is on disk.
 
     `place` puts the first path in the place of the second, by default in one step. Where that, or
@@ -50,10 +68,7 @@ def whole_file(
             yield file
             file.flush()
             os.fsync(file.fileno())
-        if place is None:
-            temporary.replace(path)
-        else:
-            place(temporary, path)
+        place(temporary, path)
         _sync_directory(path.parent)
     finally:
         with suppress(OSError):
@@ -74,7 +89,7 @@ def _claim(temporary: Path, path: Path) -> None:
         raise
     except OSError:  # a file system without links: claimed empty, and filled at once
         path.open("xb").close()
-        temporary.replace(path)
+        move(temporary, path)
 
 
 def write_json(path: Path, data: Mapping[str, Any]) -> None:

@@ -12,7 +12,7 @@ import pytest
 from cli_runner import TP, Run
 
 from tp_core.kernel.catalogue import Catalogue
-from tp_core.kernel.hookspecs import KINDS
+from tp_core.kernel.kinds import KINDS
 from tp_core.kernel.loading import locate
 
 DISTRIBUTIONS = Path(__file__).parents[1] / "distributions"
@@ -21,6 +21,18 @@ BROKEN = ("tp-exits", "tp-raises")
 
 def test_list_names_every_built_in(tp: Run) -> None:
     done = tp("plugins", "list")
+    assert (done.code, done.err) == (0, "")
+    header, *lines = done.out.splitlines()
+    assert header.split() == ["kind", "name", "distribution", "status", "summary"]
+    rows = Catalogue().rows()
+    assert len(lines) == len(rows)
+    for line, row in zip(lines, rows, strict=True):
+        assert line.split()[:4] == [row.kind or "-", row.name, row.distribution, row.status]
+        assert line.endswith(row.summary)
+
+
+def test_a_verbose_list_has_versions_and_load_times(tp: Run) -> None:
+    done = tp("plugins", "list", "--verbose")
     assert (done.code, done.err) == (0, "")
     header, *lines = done.out.splitlines()
     assert header.split() == [
@@ -47,8 +59,8 @@ def test_list_shows_what_is_broken_and_goes_on(tp: Run) -> None:
     found = {line.split()[1]: line for line in done.out.splitlines()}
     assert "called sys.exit(7)" in found["exits"]
     assert "calibration.table" in found["raises"]
-    assert found["exits"].split()[:5] == ["-", "exits", "tp-exits", "1.0", "broken"]
-    assert found["scalenorm"].split()[4] == "ok"
+    assert found["exits"].split()[:4] == ["-", "exits", "tp-exits", "broken"]
+    assert found["scalenorm"].split()[3] == "ok"
     assert done.err == "broken: `tp plugins check tp-exits` says more\n"
 
 
@@ -56,7 +68,7 @@ def test_list_shows_what_is_not_for_this_tp_and_what_is_off(
     tp: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TP_DISABLE_PLUGINS", "tp-exits")
-    done = tp("plugins", "list", "--kind", "norm", plugins=("tp-future", "tp-exits"))
+    done = tp("plugins", "list", "--verbose", "--kind", "norm", plugins=("tp-future", "tp-exits"))
     found = {line.split()[1]: line.split()[:7] for line in done.out.splitlines()}
     assert (done.code, done.err) == (0, "")
     assert found["future"] == ["-", "future", "tp-future", "1.0", "incompatible", "-", "-"]
@@ -64,7 +76,7 @@ def test_list_shows_what_is_not_for_this_tp_and_what_is_off(
 
 
 def test_list_tells_of_torch() -> None:
-    code = "import sys; from tp_core.cli import main; sys.exit(main(['plugins', 'list']))"
+    code = "from tp_core.cli import main; main(['plugins', 'list', '--verbose'])"
     path = str(DISTRIBUTIONS / "tp-eager")
     out = subprocess.run(
         [*TP[:1], "-c", code],

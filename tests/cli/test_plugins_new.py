@@ -30,7 +30,7 @@ from tp_core.config.plan import load_plan
 from tp_core.errors import TpError
 from tp_core.interfaces import MetricView, ParameterInfo, SequenceInfo
 from tp_core.kernel.catalogue import Catalogue
-from tp_core.kernel.hookspecs import KINDS
+from tp_core.kernel.kinds import KINDS
 from tp_core.model.decoder import Decoder
 from tp_core.plugin_check import metadata
 from tp_core.plugin_check.descriptors import descriptor_findings

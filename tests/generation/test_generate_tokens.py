@@ -11,12 +11,12 @@ import torch
 from tiny_runs import make_plan, phrases
 from torch import Tensor, nn
 
-from tp_core.cli.sampling import with_samplers
 from tp_core.config.plan import Plan
 from tp_core.data.tokenizer import Tokenizer
 from tp_core.errors import RunFailed
 from tp_core.generation.generate import Continuation, generate
 from tp_core.generation.sampler_chain import SamplerChain
+from tp_core.generation.sampler_choice import with_samplers
 from tp_core.interfaces import SequenceInfo
 from tp_core.model.decoder import Decoder
 
@@ -56,7 +56,7 @@ def chain(plan: Plan, tokenizer: Tokenizer, *samplers: dict[str, Any]) -> Sample
     written = tuple(
         ",".join([s["name"], *(f"{k}={v}" for k, v in s.items() if k != "name")]) for s in samplers
     )
-    return SamplerChain(with_samplers(plan, written, {}), tokenizer.vocab_size)
+    return SamplerChain(with_samplers(plan, written), tokenizer.vocab_size)
 
 
 def prompts_of(tokenizer: Tokenizer) -> list[list[int]]:

@@ -15,7 +15,7 @@ import pytest
 from tp_core.config.plan import load_plan
 from tp_core.errors import ConfigError
 from tp_core.kernel.catalogue import OWN, Catalogue, PluginRow, UnknownComponent, discover
-from tp_core.kernel.hookspecs import KINDS
+from tp_core.kernel.kinds import KINDS
 
 HERE = Path(__file__).parents[1]
 DISTRIBUTIONS = HERE / "distributions"

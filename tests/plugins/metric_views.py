@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tp_core.assembly.builder import load_class
+from tp_core.assembly.loading import load_class
 from tp_core.config.components import resolve_spec
 from tp_core.interfaces.metrics import MetricView, SplitLosses, TokenLosses
 from tp_core.kernel.catalogue import Catalogue

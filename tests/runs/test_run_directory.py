@@ -65,7 +65,9 @@ def test_ids_do_not_depend_on_the_time_zone() -> None:
     assert new_run_id(elsewhere)[:15] == new_run_id(NOON)[:15]
 
 
-@pytest.mark.parametrize("run_id", ["a", "0", "A.b_c-d", "x" * 64, "latest2", "run.locked"])
+@pytest.mark.parametrize(
+    "run_id", ["a", "0", "A.b_c-d", "x" * 64, "latest2", "run.locked", "com10", "console"]
+)
 def test_good_ids(run_id: str) -> None:
     check_run_id(run_id)
 
@@ -92,6 +94,10 @@ def test_good_ids(run_id: str) -> None:
         "a.",
         "a.lock",
         "a\x1b[31m",
+        "con",
+        "NUL",
+        "Aux.1",
+        "lpt9.old",
     ],
 )
 def test_bad_ids_are_refused_everywhere(runs_dir: Path, run_id: str) -> None:

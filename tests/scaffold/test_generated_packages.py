@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from machine import Machine, build
 
-from tp_core.kernel.hookspecs import KINDS
+from tp_core.kernel.kinds import KINDS, LAYER_KINDS
 from tp_core.scaffold.package import scaffold
 
 pytestmark = pytest.mark.heavy
@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 
 # Those of one config: a chain of samplers and a list of metrics are given whole.
 SETTINGS = [
-    *(f"model.{kind}=own_{kind}" for kind in KINDS[:5] if kind != "sampler"),
+    *(f"model.{kind}=own_{kind}" for kind in LAYER_KINDS),
     *(f"train.{kind}=own_{kind}" for kind in ("optimizer", "schedule")),
     'sampling.samplers=["own_sampler"]',
     'report.metrics=["likelihood", "own_metric"]',

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from types import FrameType
 from typing import Any
 
 import torch
 
-from tp_core.assembly.builder import component_error
 from tp_core.config.components import ResolvedComponent
 from tp_core.errors import TpError
+from tp_core.kernel.tracebacks import frames, module_of, raised_at, summary, top_level
 
 BuiltComponents = Sequence[tuple[Any, ResolvedComponent]]
 """Components as built, each with what it was chosen by."""
+
+# A component's message may quote whole tensors.
+_LONGEST_MESSAGE = 300
 
 
 @contextmanager
@@ -38,25 +39,33 @@ def attribute_errors(built: BuiltComponents) -> Iterator[None]:
 def failing_component(error: BaseException, built: BuiltComponents) -> ResolvedComponent | None:
     """The component nearest to where `error` was raised: an instance's method, or else any code of
     its module, or else of its distribution's package; None where no frame is any component's."""
-    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)][::-1]
-    for frame in frames:
+    passed = [frame for frame, _ in frames(error)]
+    for frame in passed:
         for made, resolved in built:
-            if frame.f_locals.get("self") is made or _module(frame) == _target(resolved):
+            if frame.f_locals.get("self") is made or module_of(frame) == _module(resolved):
                 return resolved
-    for frame in frames:
+    for frame in passed:
         for _, resolved in built:
-            if _top(_module(frame)) == _top(_target(resolved)):
+            if top_level(module_of(frame)) == top_level(_module(resolved)):
                 return resolved
     return None
 
 
-def _module(frame: FrameType) -> str:
-    return str(frame.f_globals.get("__name__", ""))
+def component_error(resolved: ResolvedComponent, what: str, error: BaseException) -> TpError:
+    """A component's own failure, with the innermost line of its package that led to it, or else of
+    any but tp's."""
+    text = summary(error)
+    if len(text) > _LONGEST_MESSAGE:
+        text = text[:_LONGEST_MESSAGE] + "…"
+    place = raised_at(error, inside=(top_level(_module(resolved)),)) or raised_at(
+        error, outside=("tp_core", "importlib")
+    )
+    at = f" ({place})" if place else ""
+    return TpError(
+        f"{resolved.kind} '{resolved.name}' {what}: {text}{at}\n"
+        "  TP_TRACEBACK=1 shows how it got there"
+    )
 
 
-def _target(resolved: ResolvedComponent) -> str:
+def _module(resolved: ResolvedComponent) -> str:
     return resolved.registered.component.target.partition(":")[0]
-
-
-def _top(module: str) -> str:
-    return module.partition(".")[0]

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 
-from tp_core.assembly.signatures import adapt
+from tp_core.assembly.attribution import component_error
+from tp_core.assembly.loading import load_class
 from tp_core.config.compatibility import LayerPlan
 from tp_core.config.components import ResolvedComponent, resolve_spec
 from tp_core.config.plan import Plan
@@ -20,9 +19,6 @@ from tp_core.interfaces.context import BuildContext
 from tp_core.interfaces.positional_encoding import PositionalEncoding
 from tp_core.kernel.options import Dims, Spec
 from tp_core.rng import derive_seed
-
-# A component's message may quote whole tensors.
-_LONGEST_MESSAGE = 300
 
 
 class Builder:
@@ -138,49 +134,3 @@ class _Place:
         count = children.get((self._path, kind), 0)
         children[self._path, kind] = count + 1
         return f"{self._path}.{kind}{count or ''}"
-
-
-def load_class(resolved: ResolvedComponent) -> type:
-    """Import a component's class. Raises `TpError` naming its target where that fails."""
-    component = resolved.registered.component
-    module, _, name = component.target.partition(":")
-    try:
-        cls = getattr(importlib.import_module(module), name)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # a module may call sys.exit
-        raise component_error(
-            resolved, f"target '{component.target}' can't be imported", error
-        ) from error
-    if not isinstance(cls, type):
-        raise TpError(f"{resolved.kind} '{resolved.name}': target '{component.target}' is no class")
-    try:
-        return adapt(cls, resolved.kind, component.needs)
-    except TpError as error:
-        raise TpError(f"{resolved.kind} '{resolved.name}': {error}") from None
-
-
-def component_error(resolved: ResolvedComponent, what: str, error: BaseException) -> TpError:
-    """A component's own failure, with the line of its own code that led to it."""
-    return TpError(
-        f"{resolved.kind} '{resolved.name}' {what}: {type(error).__name__}: {_short(error)}"
-        f"{_own_line(resolved, error)}\n  TP_TRACEBACK=1 shows how it got there"
-    )
-
-
-def _short(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return text if len(text) <= _LONGEST_MESSAGE else text[:_LONGEST_MESSAGE] + "…"
-
-
-def _own_line(resolved: ResolvedComponent, error: BaseException) -> str:
-    """` (file:line)` of the innermost frame in the component's package, or else of any but tp's."""
-    package = resolved.registered.component.target.partition(":")[0].partition(".")[0]
-    frames = list(traceback.walk_tb(error.__traceback__))
-    own = [(f, n) for f, n in frames if _package(f.f_globals) == package]
-    others = [(f, n) for f, n in frames if _package(f.f_globals) not in ("tp_core", "importlib")]
-    return "".join(f" ({f.f_code.co_filename}:{n})" for f, n in (own or others)[-1:])
-
-
-def _package(names: dict[str, Any]) -> str:
-    return str(names.get("__name__", "")).partition(".")[0]

@@ -8,48 +8,11 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from tp_core.errors import TpError
-
-# What the core passes to each method, by kind; `docs/architecture.md` explains each.
-CONTRACTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
-    "positional_encoding": {
-        "embed": ("x", "seq"),
-        "rotate": ("t", "positions", "which"),
-        "bias": ("q_pos", "k_pos"),
-        "features": ("x", "seq", "state"),
-        "score": ("q", "logits", "q_feat", "k_feat", "visible"),
-        "init_state": ("batch", "capacity", "device", "dtype"),
-    },
-    "attention": {
-        "forward": ("x", "seq", "state"),
-        "init_state": ("batch", "capacity", "device", "dtype"),
-    },
-    "norm": {"forward": ("x",)},
-    "mlp": {"forward": ("x", "seq")},
-    "block": {"forward": ("x", "seq", "state")},
-    "sampler": {
-        "__call__": ("logits", "step"),
-        "init_state": ("batch", "device"),
-        "accept": ("tokens", "step"),
-    },
-    "metric": {"compute": ("view",), "per_sample": ("view",)},
-    "optimizer": {"build": ("parameters",)},
-    "schedule": {"factor": ("step", "max_steps")},
-}
-
-_REQUIRED = {
-    "attention": ("forward", "init_state"),
-    "norm": ("forward",),
-    "mlp": ("forward",),
-    "block": ("forward",),
-    "sampler": ("__call__",),
-    "metric": ("compute",),
-    "optimizer": ("build",),
-    "schedule": ("factor",),
-}
+from tp_core.kernel.kinds import KINDS
 
 
 @functools.cache
@@ -59,11 +22,11 @@ def adapt(cls: type, kind: str, needs: tuple[str, ...] = ()) -> type:
     `needs` are the sites a positional encoding declared. Raises `TpError` for a method that is
     missing or asks for an argument the contract doesn't have.
     """
-    for name in (*_REQUIRED.get(kind, ()), *needs):
+    for name in (*KINDS[kind].required, *needs):
         if not callable(getattr(cls, name, None)):
             raise TpError(f"{cls.__module__}.{cls.__qualname__} has no method {name}()")
     changed = {}
-    for name, offered in CONTRACTS[kind].items():
+    for name, offered in KINDS[kind].methods.items():
         method = inspect.getattr_static(cls, name, None)
         if method is None or not callable(getattr(cls, name)):
             continue

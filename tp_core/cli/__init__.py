@@ -17,6 +17,7 @@ import click
 from tp_core.cli.groups import Lazy, LazyGroup
 from tp_core.cli.terminal import clean, discard_stdout
 from tp_core.errors import ConfigError, TpError
+from tp_core.kernel.tracebacks import frames, module_of, raised_at, summary
 
 TRACEBACK = "TP_TRACEBACK"
 
@@ -103,27 +104,17 @@ def _report(fault: BaseException) -> int:
                 "reinstall that package, or remove it"
             )
             return 1
-    message = " ".join(str(fault).split())
+    # The innermost frame that is neither Python's own nor a library's.
+    culprit = raised_at(fault, outside=_LIBRARIES | sys.stdlib_module_names) or "?"
     _say(
-        f"internal error: {type(fault).__name__}{f': {message}' if message else ''}"
-        f" ({_culprit(fault)}); {TRACEBACK}=1 shows all of it, please report"
+        f"internal error: {summary(fault)} ({culprit}); {TRACEBACK}=1 shows all of it, "
+        "please report"
     )
     return 1
 
 
 def _reads_metadata(fault: BaseException) -> bool:
-    frames = [frame for frame, _ in traceback.walk_tb(fault.__traceback__)]
-    return any(frame.f_globals.get("__name__") == "importlib.metadata" for frame in frames)
-
-
-def _culprit(fault: BaseException) -> str:
-    """`file:line` of the innermost frame that is neither Python's own nor a library's."""
-    places = []
-    for frame, line in traceback.walk_tb(fault.__traceback__):
-        package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
-        if package not in _LIBRARIES and package not in sys.stdlib_module_names:
-            places.append(f"{frame.f_code.co_filename}:{line}")
-    return places[-1] if places else "?"
+    return any(module_of(frame) == "importlib.metadata" for frame, _ in frames(fault))
 
 
 def _say(text: str) -> None:

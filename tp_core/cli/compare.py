@@ -7,41 +7,30 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tp_core.cli.drift_warnings import strict_plugins_option
-from tp_core.cli.sampling import encode_prompt
-from tp_core.cli.terminal import emit, emit_json, emit_table, note
+from tp_core.cli import options
+from tp_core.cli.terminal import emit, emit_json, emit_table, note, warn
 
 if TYPE_CHECKING:
     from tp_core.compare.render import Comparison
-    from tp_core.runs.opening import Checkpoint
+    from tp_core.runs.opening import Checkpoint, LoadedRun
 
 
 @click.command()
-@click.option(
-    "--runs-dir",
-    type=click.Path(path_type=Path),
-    default=Path("runs"),
-    show_default=True,
-    help="Where the runs are.",
-)
-@click.option("--run-ids", "ids", required=True, metavar="A,B[,C…]", help="The runs to compare.")
-@click.option(
-    "--checkpoint", type=click.Choice(["best_val", "last"]), default="best_val", show_default=True
-)
-@click.option("--prompt", help="The text to continue.")
-@click.option("--unconditional", is_flag=True, help="Start from nothing.")
-@click.option("--n-samples", type=click.IntRange(min=1), default=3, show_default=True)
-@click.option("--max-new-tokens", type=click.IntRange(min=1), help="Most tokens to add.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-@strict_plugins_option
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@options.runs_dir
+@options.run_ids("--run-ids")
+@options.checkpoint
+@options.prompt
+@options.n_samples(3)
+@options.max_new_tokens
+@options.seed(0)
+@options.strict_plugins
+@options.as_json
 @click.option("--md", "as_markdown", is_flag=True, help="Print Markdown.")
 def command(
     runs_dir: Path,
-    ids: str,
+    ids: list[str],
     checkpoint: Checkpoint,
-    prompt: str | None,
-    unconditional: bool,
+    prompt: str,
     n_samples: int,
     max_new_tokens: int | None,
     seed: int,
@@ -55,30 +44,31 @@ def command(
     with a bootstrap interval. Runs that differ only in train.seed count as one, and are compared by
     mean and interval over seeds. Every run writes with its own samplers, from one prompt and seed.
     """
-    if (prompt is None) != unconditional:
-        raise click.UsageError("give either --prompt TEXT or --unconditional")
     if as_json and as_markdown:
         raise click.UsageError("give --json or --md, not both")
     from tp_core.errors import TpError
     from tp_core.runs.directory import find_run
 
-    wanted = [part.strip() for part in ids.split(",") if part.strip()]
-    runs = list({run.id: run for run in (find_run(runs_dir, part) for part in wanted)}.values())
+    runs = list({run.id: run for run in (find_run(runs_dir, id_) for id_ in ids)}.values())
     if len(runs) < 2:
-        same = f"{', '.join(wanted)} is one run: " if len(wanted) > 1 else ""
+        same = f"{', '.join(ids)} is one run: " if len(ids) > 1 else ""
         raise TpError(f"{same}--run-ids needs two runs or more, with commas between: A,B")
     from tp_core.compare.differences import config_differences, provenance_differences
     from tp_core.compare.evaluated_run import Sampling, evaluate_run
     from tp_core.compare.likelihood import compare_groups, group
     from tp_core.compare.render import Comparison, as_data
     from tp_core.compare.render import as_markdown as to_markdown
+    from tp_core.generation.generate import encode_prompt
+
+    def encode(loaded: LoadedRun, prompt: str) -> list[int]:
+        return encode_prompt(loaded.tokenizer, prompt, loaded.config.model.max_seq_len)
 
     sampling = Sampling(
-        prompt=prompt or "",
+        prompt=prompt,
         n_samples=n_samples,
         max_new_tokens=max_new_tokens,
         seed=seed,
-        encode=encode_prompt,
+        encode=encode,
     )
     evaluated = []
     for run in runs:
@@ -89,11 +79,11 @@ def command(
                 raise
             raise type(error)(f"run '{run.id}': {error}") from error
     for sentence in (sentence for run in evaluated for sentence in run.plugin_drift):
-        note(f"Warning: {sentence}")
+        warn(sentence)
     groups = group(evaluated)
     comparison = Comparison(
         checkpoint=checkpoint,
-        prompt=prompt or "",
+        prompt=prompt,
         sampling_seed=seed,
         runs=tuple(evaluated),
         groups=tuple(groups),

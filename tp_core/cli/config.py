@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from tp_core.cli import options
 from tp_core.cli.groups import Group
 from tp_core.cli.terminal import emit, emit_json
 from tp_core.config.plan import Plan, load_plan
@@ -21,18 +22,16 @@ def command() -> None:
 
 @command.command()
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option(
-    "--set", "assignments", metavar="KEY=VALUE", multiple=True, help="Lay a value over the file's."
-)
-@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+@options.overrides
+@options.as_json
 @click.pass_context
-def check(ctx: click.Context, file: Path, assignments: tuple[str, ...], as_json: bool) -> None:
+def check(ctx: click.Context, file: Path, overrides: tuple[str, ...], as_json: bool) -> None:
     """Check FILE (.toml, .py, or a run's config.json) and report every problem.
 
     Keys, sizes, options and the fit of components are checked; the data is not read.
     """
     try:
-        plan = load_plan(file, assignments)
+        plan = load_plan(file, overrides)
     except ConfigError as error:
         if not as_json:
             raise

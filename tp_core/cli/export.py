@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tp_core.cli.drift_warnings import note_plugin_drift, strict_plugins_option
-from tp_core.cli.terminal import emit
+from tp_core.cli import options
+from tp_core.cli.terminal import emit, warn
 
 if TYPE_CHECKING:
     from tp_core.runs.opening import Checkpoint
@@ -16,22 +16,21 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("id_", metavar="RUN")
+@options.runs_dir
+@options.checkpoint
 @click.option(
-    "--runs-dir",
-    type=click.Path(path_type=Path),
-    default=Path("runs"),
+    "--format",
+    type=click.Choice(["safetensors"]),
+    default="safetensors",
     show_default=True,
-    help="Where the runs are.",
+    help="Format of the weights.",
 )
+@options.strict_plugins
 @click.option(
-    "--checkpoint", type=click.Choice(["best_val", "last"]), default="best_val", show_default=True
-)
-@click.option(
-    "--format", type=click.Choice(["safetensors"]), default="safetensors", show_default=True
-)
-@strict_plugins_option
-@click.option(
-    "--out", type=click.Path(path_type=Path), help="The directory to make. Default: RUN-export."
+    "--out",
+    type=click.Path(path_type=Path),
+    show_default="RUN-export",
+    help="Directory to create.",
 )
 def command(
     id_: str,
@@ -54,6 +53,7 @@ def command(
     from tp_core.runs.opening import open_run
 
     loaded = open_run(run, checkpoint, strict_plugins=strict_plugins)
-    note_plugin_drift(loaded)
+    for sentence in loaded.plugin_drift:
+        warn(sentence)
     export(loaded, target)
     emit(str(target))

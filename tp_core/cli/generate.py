@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tp_core.cli.drift_warnings import note_plugin_drift, strict_plugins_option
-from tp_core.cli.sampling import encode_prompt, sampling_options, with_samplers
+from tp_core.cli import options
 
 if TYPE_CHECKING:
     from tp_core.config.plan import Plan
@@ -16,27 +15,22 @@ if TYPE_CHECKING:
 
 
 @click.command("generate", short_help="Generate text from a run.")
-@click.option(
-    "--runs-dir", type=click.Path(path_type=Path), default=Path("runs"), show_default=True
-)
-@click.option("--run-id", default="latest", show_default=True, help="Id, unique prefix or latest.")
-@click.option(
-    "--checkpoint", type=click.Choice(["best_val", "last"]), default="best_val", show_default=True
-)
-@click.option("--prompt", help="The text to continue.")
-@click.option("--unconditional", is_flag=True, help="Start from nothing.")
-@sampling_options
-@click.option("--n-samples", type=click.IntRange(min=1), default=1, show_default=True)
-@click.option("--seed", type=click.IntRange(min=0), help="Where the random draws start.")
-@strict_plugins_option
-@click.option("--stream", is_flag=True, help="Print one sample as it comes.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@options.runs_dir
+@options.run_id
+@options.checkpoint
+@options.prompt
+@options.n_samples(1)
+@options.max_new_tokens
+@options.samplers
+@options.seed()
+@options.strict_plugins
+@click.option("--stream", is_flag=True, help="Print one sample as it is generated.")
+@options.as_json
 def command(
     runs_dir: Path,
     run_id: str,
     checkpoint: Checkpoint,
-    prompt: str | None,
-    unconditional: bool,
+    prompt: str,
     max_new_tokens: int | None,
     temperature: float | None,
     top_k: int | None,
@@ -59,28 +53,31 @@ def command(
     set their entry of the chain, or add one: before those of these four that come later, or at the
     end.
     """
-    if (prompt is None) != unconditional:
-        raise click.UsageError("give either --prompt TEXT or --unconditional")
     if stream and (n_samples > 1 or as_json):
         raise click.UsageError(
             "--stream prints one sample as text: leave out --n-samples and --json"
         )
+    from tp_core.cli.terminal import warn
     from tp_core.runs.directory import find_run
 
     run = find_run(runs_dir, run_id)
+    from tp_core.generation.generate import encode_prompt
+    from tp_core.generation.sampler_choice import with_samplers
     from tp_core.runs.opening import open_run
 
     loaded = open_run(run, checkpoint, strict_plugins=strict_plugins)
-    note_plugin_drift(loaded)
-    flags = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "min_p": min_p}
-    plan = with_samplers(loaded.plan, samplers, {k: v for k, v in flags.items() if v is not None})
-    ids = encode_prompt(loaded, prompt or "")
+    for sentence in loaded.plugin_drift:
+        warn(sentence)
+    plan = with_samplers(
+        loaded.plan, samplers, temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p
+    )
     config = plan.config
+    ids = encode_prompt(loaded.tokenizer, prompt, config.model.max_seq_len)
     settings = {
         "max_new_tokens": max_new_tokens or config.sampling.max_new_tokens,
         "seed": config.train.seed if seed is None else seed,
     }
-    _run(loaded, plan, prompt or "", ids, n_samples, settings, stream, as_json)
+    _run(loaded, plan, prompt, ids, n_samples, settings, stream, as_json)
 
 
 def _run(

@@ -10,10 +10,10 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from tp_core.cli.terminal import one_line
-from tp_core.config.schema import SECTIONS
 from tp_core.config.toml import to_toml
 from tp_core.kernel.catalogue import RegisteredComponent
-from tp_core.kernel.options import SpecKind, spec_kind
+from tp_core.kernel.kinds import KINDS, Kind
+from tp_core.kernel.options import SpecKind
 
 
 def option_block(registered: RegisteredComponent) -> str:
@@ -24,7 +24,7 @@ def option_block(registered: RegisteredComponent) -> str:
     """
     model = registered.component.options
     defaults = model.model_construct().model_dump(mode="json", warnings=False)
-    lines = [*_heading(registered.kind), f"name = {to_toml(registered.qualified)}"]
+    lines = [*_heading(KINDS[registered.kind]), f"name = {to_toml(registered.qualified)}"]
     for name, info in model.model_fields.items():
         required = ", required" if info.is_required() else ""
         lines.append(f"# {describe(info)}{required}: {one_line(info.description or '')}")
@@ -48,23 +48,19 @@ def describe(info: FieldInfo) -> str:
     return _words(info.annotation, info.metadata)
 
 
-def _heading(kind: str) -> list[str]:
+def _heading(kind: Kind) -> list[str]:
     """Where a config says which component of a kind it uses."""
-    for section, model in SECTIONS.items():
-        for field, info in model.model_fields.items():
-            if spec_kind(model, field) != kind:
-                continue
-            if get_origin(info.annotation) is tuple:
-                return [
-                    f"# instead of `{field} = [...]` in [{section}], after its other keys; "
-                    "one such table for each, in order",
-                    f"[[{section}.{field}]]",
-                ]
-            return [
-                f"# instead of `{field} = ...` in [{section}], after its other keys",
-                f"[{section}.{field}]",
-            ]
-    raise LookupError(f"no section of a config has components of kind {kind}")
+    place = ".".join(kind.place)
+    if kind.many:
+        return [
+            f"# instead of `{kind.key} = [...]` in [{kind.section}], after its other keys; "
+            "one such table for each, in order",
+            f"[[{place}]]",
+        ]
+    return [
+        f"# instead of `{kind.key} = ...` in [{kind.section}], after its other keys",
+        f"[{place}]",
+    ]
 
 
 def _words(annotation: Any, metadata: Iterable[Any] = ()) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tp_core.cli import options
 from tp_core.cli.terminal import emit, emit_colored, note
 from tp_core.errors import TpError
 from tp_core.files import replace_file
@@ -25,27 +26,22 @@ _TALLEST = 30
 
 
 @click.command()
-@click.option(
-    "--runs-dir",
-    type=click.Path(path_type=Path),
-    default=Path("runs"),
-    show_default=True,
-    help="Where the runs are.",
-)
-@click.option("--run-id", "ids", required=True, metavar="ID[,ID…]", help="The runs to draw.")
+@options.runs_dir
+@options.run_ids("--run-id")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    help="The picture: .svg, .png or .pdf. Default: loss-ID.svg.",
+    show_default="loss-ID.svg",
+    help="Output file: .svg, .png or .pdf.",
 )
-@click.option("--log-y", is_flag=True, help="A logarithmic loss axis.")
+@click.option("--log-y", is_flag=True, help="Use a logarithmic loss axis.")
 @click.option(
     "--x",
     "axis",
     type=click.Choice(["steps", "tokens", "time"]),
     default="steps",
     show_default=True,
-    help="What the loss is drawn over; time counts training steps only.",
+    help="Horizontal axis; time counts training steps only.",
 )
 @click.option(
     "--smooth",
@@ -53,13 +49,13 @@ _TALLEST = 30
     default=1,
     show_default=True,
     metavar="N",
-    help="Draw training batches as the mean of the last N.",
+    help="Average the training loss over the last N steps.",
 )
-@click.option("--force", is_flag=True, help="Overwrite the picture if it exists.")
-@click.option("--term", is_flag=True, help="Draw in the terminal and write nothing.")
+@click.option("--force", is_flag=True, help="Overwrite the output file.")
+@click.option("--term", is_flag=True, help="Draw in the terminal instead of writing a file.")
 def command(
     runs_dir: Path,
-    ids: str,
+    ids: list[str],
     out: Path | None,
     log_y: bool,
     axis: Axis,
@@ -74,10 +70,9 @@ def command(
     """
     from tp_core.plots.curves import one_tokenizer, read_curves
 
-    wanted = [part.strip() for part in ids.split(",") if part.strip()]
-    if not wanted:
+    if not ids:
         raise click.UsageError("--run-id names no run: give an id, or several with commas between")
-    runs = {run.id: run for run in (find_run(runs_dir, part) for part in wanted)}
+    runs = {run.id: run for run in (find_run(runs_dir, id_) for id_ in ids)}
     figure: Figure = "loss" if one_tokenizer(list(runs.values())) else "bits_per_byte"
     if figure != "loss":
         note("the runs have different tokenizers: drawn in bits per byte, not loss per token")

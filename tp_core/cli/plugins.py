@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 import click
 
+from tp_core.cli import options
 from tp_core.cli.groups import Group
 from tp_core.cli.plugins_check import command as check_command
 from tp_core.cli.plugins_new import command as new_command
@@ -14,13 +15,12 @@ from tp_core.cli.terminal import emit, emit_json, emit_table, note, one_line
 from tp_core.errors import did_you_mean
 from tp_core.kernel.catalogue import Catalogue, PluginRow, RegisteredComponent, UnknownComponent
 from tp_core.kernel.component import SITES
-from tp_core.kernel.hookspecs import KINDS
+from tp_core.kernel.kinds import KINDS
 from tp_core.kernel.loading import locate
 from tp_core.kernel.options import Dims
 
-_kind_option = click.option(
-    "--kind", type=click.Choice(KINDS), help="Only components of this kind."
-)
+_COLUMNS = ("kind", "name", "distribution", "status", "summary")
+_VERBOSE = ("kind", "name", "distribution", "version", "status", "ms", "torch", "summary")
 
 
 @click.group(cls=Group)
@@ -34,9 +34,10 @@ command.add_command(test_command)
 
 
 @command.command("list")
-@_kind_option
-@click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
-def list_(kind: str | None, as_json: bool) -> None:
+@options.kind
+@click.option("--verbose", is_flag=True, help="Also show versions and load times.")
+@options.as_json
+def list_(kind: str | None, verbose: bool, as_json: bool) -> None:
     """List every component, and every plugin that brings none, with the reason.
 
     \b
@@ -47,15 +48,16 @@ def list_(kind: str | None, as_json: bool) -> None:
     incompatible  its distribution is for another version of tp; none of its code ran
     disabled      by TP_DISABLE_PLUGINS=distribution,... (or *); none of its code ran
 
-    The columns `ms` and `torch` say how long importing its plugin took, and whether that imported
-    torch, which makes every command slow ('?' after another plugin has done so).
+    With --verbose, the columns `ms` and `torch` say how long importing its plugin took, and whether
+    that imported torch, which makes every command slow ('?' after another plugin has done so).
     """
     rows = Catalogue().rows(kind)
     if as_json:
         emit_json({"components": [{**asdict(row), "kind": row.kind or None} for row in rows]})
         return
-    columns = ("kind", "name", "distribution", "version", "status", "ms", "torch", "summary")
-    emit_table(columns, map(_cells, rows), right=["ms"], sections="no component")
+    columns = _VERBOSE if verbose else _COLUMNS
+    table = [[cells[column] for column in columns] for cells in map(_cells, rows)]
+    emit_table(columns, table, right=["ms"], sections="no component")
     if not rows:
         note("there are no components: pip install --force-reinstall transformer-playground")
     suspects = {row.distribution: None for row in rows if row.status == "broken"}
@@ -63,26 +65,34 @@ def list_(kind: str | None, as_json: bool) -> None:
         note(f"broken: `tp plugins check {next(iter(suspects))}` says more")
 
 
-def _cells(row: PluginRow) -> tuple[str, ...]:
-    ran = row.import_ms is not None
-    return (
-        *(row.kind, row.name, row.distribution, row.version, row.status),
-        "" if row.import_ms is None else f"{row.import_ms:.1f}",
-        {True: "yes", False: "no", None: "?"}[row.imports_torch] if ran else "",
-        row.summary,
-    )
+def _cells(row: PluginRow) -> dict[str, str]:
+    """What each column says of a plugin's component."""
+    cells = {
+        "kind": row.kind,
+        "name": row.name,
+        "distribution": row.distribution,
+        "version": row.version,
+        "status": row.status,
+        "ms": "",
+        "torch": "",
+        "summary": row.summary,
+    }
+    if row.import_ms is not None:
+        torch = {True: "yes", False: "no", None: "?"}[row.imports_torch]
+        cells |= {"ms": f"{row.import_ms:.1f}", "torch": torch}
+    return cells
 
 
 @command.command()
 @click.argument("name")
-@_kind_option
+@options.kind
 def show(name: str, kind: str | None) -> None:
     """Describe the component NAME, with its options as TOML to paste into a config.
 
     NAME is written as in a config: `rope`, or `distribution:rope` for a third party's.
     """
     catalogue = Catalogue()
-    found = _find(catalogue, name, KINDS if kind is None else (kind,))
+    found = _find(catalogue, name, tuple(KINDS) if kind is None else (kind,))
     # Listing needs none of this, and should cost little more than importing pydantic.
     from tp_core.cli.option_block import option_block
 

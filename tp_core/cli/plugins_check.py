@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import click
 
+from tp_core.cli import options
 from tp_core.cli.terminal import emit, emit_json, note
 from tp_core.errors import RunFailed
 
 
 @click.command("check")
 @click.argument("distribution", required=False)
-@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+@options.as_json
 def command(distribution: str | None, as_json: bool) -> None:
     """Check the metadata, descriptors and targets of DISTRIBUTION, or of all there are.
 

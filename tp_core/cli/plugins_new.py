@@ -19,7 +19,8 @@ from tp_core.cli.terminal import emit, note
     metavar="DIR",
     type=click.Path(path_type=Path),
     default=Path(),
-    help="Where the new directory goes; here, if left out.",
+    show_default="the current directory",
+    help="Parent directory of the new package.",
 )
 def command(kind: str, name: str, directory: Path) -> None:
     """Write a complete package with a component of KIND that a config calls NAME.

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tp_core.cli import options
 from tp_core.cli.terminal import emit, emit_json, emit_table, note
 from tp_core.errors import RunFailed
-from tp_core.kernel.hookspecs import KINDS
 
 if TYPE_CHECKING:
     from tp_core.testing import CheckResult
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 @click.command("test")
 @click.argument("distribution")
-@click.option("--kind", type=click.Choice(KINDS), help="Only components of this kind.")
-@click.option("--name", help="Only the component of this name.")
-@click.option("--json", "as_json", is_flag=True, help="Print every result as JSON.")
+@options.kind
+@click.option("--name", help="Only the component with this name.")
+@options.as_json
 def command(distribution: str, kind: str | None, name: str | None, as_json: bool) -> None:
     """Test whether the components of DISTRIBUTION keep what their contracts promise.
 

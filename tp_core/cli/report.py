@@ -2,59 +2,49 @@
 
 from __future__ import annotations
 
-import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from tp_core.cli.drift_warnings import note_plugin_drift, strict_plugins_option
-from tp_core.cli.sampling import encode_prompt, sampling_options, with_samplers
+from tp_core.cli import options
 
 if TYPE_CHECKING:
-    from tp_core.config.components import ResolvedComponent
-    from tp_core.config.plan import Plan
     from tp_core.runs.opening import Checkpoint
 
 SHOWN = 5  # samples a person sees; the saved report has them all
 
 
 @click.command("report", short_help="Measure a run, beside held-out phrases.")
-@click.option(
-    "--runs-dir", type=click.Path(path_type=Path), default=Path("runs"), show_default=True
-)
-@click.option("--run-id", default="latest", show_default=True, help="Id, unique prefix or latest.")
-@click.option(
-    "--checkpoint", type=click.Choice(["best_val", "last"]), default="best_val", show_default=True
-)
-@click.option("--prompt", help="Measure continuations of this text.")
-@click.option("--unconditional", is_flag=True, help="Measure samples started from nothing.")
-@click.option("--n-samples", type=click.IntRange(min=1), default=200, show_default=True)
-@sampling_options
-@click.option("--seed", type=click.IntRange(min=0), help="Where the random draws start.")
+@options.runs_dir
+@options.run_id
+@options.checkpoint
+@options.prompt
+@options.n_samples(200)
+@options.max_new_tokens
+@options.samplers
+@options.seed()
 @click.option(
     "--metrics",
     multiple=True,
     metavar="NAME[,OPTION=VALUE...][,NAME...]",
-    help="Metrics in place of the config's (repeatable).",
+    help="Metrics to compute instead of the run's (repeatable).",
 )
 @click.option(
     "--train-mass",
     is_flag=True,
-    help="Score every training phrase even where there are more than 100,000.",
+    help="Score all training phrases, even if there are more than 100,000.",
 )
-@strict_plugins_option
-@click.option("--html", is_flag=True, help="Save a page to look at as well.")
-@click.option("--json", "as_json", is_flag=True, help="Print the whole report as JSON.")
+@options.strict_plugins
+@click.option("--html", is_flag=True, help="Also save the report as an HTML page.")
+@options.as_json
 def command(
     runs_dir: Path,
     run_id: str,
     checkpoint: Checkpoint,
-    prompt: str | None,
-    unconditional: bool,
+    prompt: str,
     n_samples: int,
     max_new_tokens: int | None,
     temperature: float | None,
@@ -80,35 +70,37 @@ def command(
     summary is printed; all of it is saved under the run, in reports/. Sampling flags left out come
     from the run's config, and so do the metrics.
     """
-    if (prompt is None) != unconditional:
-        raise click.UsageError("give either --prompt TEXT or --unconditional")
-    wanted = {text: list(_parsed(text)) for text in metrics}
     from tp_core.runs.directory import find_run
     from tp_core.runs.summary import summarize
 
     run = find_run(runs_dir, run_id)
-    from tp_core.cli.terminal import clean, emit_json, note
+    from tp_core.cli.terminal import clean, emit_json, note, warn
+    from tp_core.evaluation.metric_choice import with_metrics
+    from tp_core.generation.generate import encode_prompt
+    from tp_core.generation.sampler_choice import with_samplers
     from tp_core.report.make import ReportSettings, make_report
     from tp_core.report.save import save
     from tp_core.runs.opening import open_run
 
     loaded = open_run(run, checkpoint, strict_plugins=strict_plugins)
-    note_plugin_drift(loaded)
+    for sentence in loaded.plugin_drift:
+        warn(sentence)
     state = summarize(run)
     if state.status != "finished":
         note(
             f"run '{run.id}' is {state.status}, at step {state.step} of {state.max_steps}; this is "
             f"its checkpoint {checkpoint}, of step {loaded.step}"
         )
-    flags = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "min_p": min_p}
-    plan = with_samplers(loaded.plan, samplers, {k: v for k, v in flags.items() if v is not None})
-    if wanted:
-        plan = with_metrics(plan, wanted)
+    plan = with_samplers(
+        loaded.plan, samplers, temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p
+    )
+    if metrics:
+        plan = with_metrics(plan, metrics)
     settings = ReportSettings(
         checkpoint=checkpoint,
         plan=plan,
-        prompt=prompt or "",
-        prompt_ids=encode_prompt(loaded, prompt or ""),
+        prompt=prompt,
+        prompt_ids=encode_prompt(loaded.tokenizer, prompt, plan.config.model.max_seq_len),
         n_samples=n_samples,
         max_new_tokens=max_new_tokens or plan.config.sampling.max_new_tokens,
         seed=plan.config.train.seed if seed is None else seed,
@@ -149,41 +141,3 @@ def _show(report: Mapping[str, Any]) -> None:
         remarks += [f"cut off: {sample['stopped']}"] if sample["stopped"] != "end" else []
         said = f"  ({'; '.join(remarks)})" if remarks else ""
         emit(f"  {one_line(sample['text'])}{said}")
-
-
-def with_metrics(plan: Plan, written: Mapping[str, Sequence[Mapping[str, Any]]]) -> Plan:
-    """The plan with these metrics: what each `--metrics` says, as tables, by its text."""
-    from tp_core.config.components import ComponentResolver
-    from tp_core.errors import Problem, TpError
-
-    problems: list[Problem] = []
-    resolved: list[ResolvedComponent | None] = []
-    for text, entries in written.items():
-        for entry in entries:
-
-            def add_problem(key: tuple[str, ...], message: str, place: str = text) -> None:
-                name = ".".join(key).removesuffix("name")
-                problems.append(Problem(name, message, f"--metrics {place}"))
-
-            resolved.append(ComponentResolver(plan.catalogue, add_problem).one("metric", entry, ()))
-    if problems:
-        raise TpError("\n".join(map(str, problems)))
-    return replace(plan, metrics=tuple(one for one in resolved if one is not None))
-
-
-def _parsed(text: str) -> Iterator[dict[str, Any]]:
-    """The metrics in NAME,option=value,NAME,...: values still text, lists in brackets whole."""
-    from tp_core.config.overrides import RawText
-
-    entry: dict[str, Any] = {}
-    for part in re.split(r",(?![^\[{]*[\]}])", text):
-        name, equals, value = (one.strip() for one in part.partition("="))
-        if equals and entry:
-            entry[name] = RawText(value)
-        elif equals or not name:
-            raise click.UsageError(f"--metrics {text}: write it as NAME,option=value,NAME,...")
-        else:
-            if entry:
-                yield entry
-            entry = {"name": name}
-    yield entry

@@ -11,8 +11,9 @@ from typing import Any
 
 import click
 
+from tp_core.cli import options
 from tp_core.cli.groups import Group
-from tp_core.cli.terminal import emit, emit_json, emit_table, note, one_line
+from tp_core.cli.terminal import emit, emit_json, emit_table, note, one_line, warn
 from tp_core.errors import TpError
 from tp_core.files import read_json
 from tp_core.plain_data import brief, leaves
@@ -21,14 +22,6 @@ from tp_core.runs.plugin_drift import requirements
 from tp_core.runs.query import FIGURES, Condition, FoundRun, find_runs
 from tp_core.runs.summary import RunSummary, summarize
 
-_runs_dir_option = click.option(
-    "--runs-dir",
-    type=click.Path(path_type=Path),
-    default=Path("runs"),
-    show_default=True,
-    help="Where the runs are.",
-)
-
 
 @click.group(cls=Group)
 def command() -> None:
@@ -36,20 +29,20 @@ def command() -> None:
 
 
 @command.command("list")
-@_runs_dir_option
+@options.runs_dir
 @click.option(
     "--where",
     multiple=True,
     metavar="KEY=VALUE",
-    help="Only runs whose config says so: model.attention=softmax. May be given again.",
+    help="Only runs with this in their config, e.g. model.attention=softmax (repeatable).",
 )
 @click.option(
     "--sort",
     metavar="KEY",
     help=f"Sort by {', '.join(FIGURES)}, or a config key.",
 )
-@click.option("--reverse", is_flag=True, help="Turn the order round.")
-@click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
+@click.option("--reverse", is_flag=True, help="Reverse the order.")
+@options.as_json
 def list_(
     runs_dir: Path, where: tuple[str, ...], sort: str | None, reverse: bool, as_json: bool
 ) -> None:
@@ -93,8 +86,8 @@ def _picked(run: FoundRun, keys: Sequence[str]) -> dict[str, Any]:
 
 @command.command("rm")
 @click.argument("ids", metavar="ID...", nargs=-1, required=True)
-@_runs_dir_option
-@click.option("--yes", is_flag=True, help="Don't ask; ids must then be whole.")
+@options.runs_dir
+@click.option("--yes", is_flag=True, help="Don't ask for confirmation; needs complete ids.")
 def rm(ids: tuple[str, ...], runs_dir: Path, yes: bool) -> None:
     """Delete runs with all their files, after asking. A run in training is left alone."""
     runs = list({run.id: run for run in (find_run(runs_dir, id_) for id_ in ids)}.values())
@@ -116,8 +109,8 @@ def rm(ids: tuple[str, ...], runs_dir: Path, yes: bool) -> None:
 
 @command.command()
 @click.argument("id_", metavar="ID")
-@_runs_dir_option
-@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+@options.runs_dir
+@options.as_json
 def show(id_: str, runs_dir: Path, as_json: bool) -> None:
     """Show what the run ID was made of and what came out.
 
@@ -132,7 +125,7 @@ def show(id_: str, runs_dir: Path, as_json: bool) -> None:
             try:
                 files[path.stem] = read_json(path)
             except TpError as error:  # what the other files say is still worth seeing
-                note(f"Warning: {error}")
+                warn(str(error))
     stored = [
         path for path in (run.best_val_path, run.last_path, run.previous_path) if path.exists()
     ]

@@ -55,6 +55,11 @@ def note(text: str) -> None:
     click.echo(clean(text), err=True)
 
 
+def warn(text: str) -> None:
+    """A remark that something may not be as it should, on stderr."""
+    note(f"Warning: {text}")
+
+
 def emit(text: str, *, end: str = "\n") -> None:
     """Data on stdout, cleaned. Raises `RunFailed` where stdout can't be written (a full disk)."""
     _write(lambda: click.echo(clean(text) + end, nl=False))

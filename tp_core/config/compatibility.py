@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -16,6 +15,7 @@ from tp_core.errors import did_you_mean
 from tp_core.kernel.catalogue import Catalogue, RegisteredComponent
 from tp_core.kernel.component import SITES
 from tp_core.kernel.options import Dims, Options
+from tp_core.kernel.tracebacks import raised_at, summary
 
 ENCODING = "positional_encoding"
 
@@ -28,6 +28,7 @@ _SIZES: Mapping[str, tuple[KeyPath, ...]] = {
     "n_layers": (("model", "n_layers"),),
     "max_seq_len": (("model", "max_seq_len"),),
     "max_steps": (("train", "max_steps"),),
+    "eval_interval": (("train", "eval_interval"),),
 }
 
 
@@ -66,6 +67,7 @@ def base_dims(config: Config) -> Dims:
         head_dim=model.d_model // model.n_heads,
         max_seq_len=model.max_seq_len,
         max_steps=config.train.max_steps,
+        eval_interval=config.train.eval_interval,
     )
 
 
@@ -185,9 +187,8 @@ def _sites(options: Options, dims: Dims) -> dict[str, Dims]:
 
 
 def _told(error: Exception) -> str:
-    """An error and the line of the component it came from."""
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__}: {error} ({frame.filename}:{frame.lineno})"
+    """An error of a component's code, and the line it came from."""
+    return f"{summary(error)} ({raised_at(error)})"
 
 
 def _refusal(

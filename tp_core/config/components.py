@@ -9,6 +9,7 @@ from typing import Any
 from tp_core.config.messages import read_table, show
 from tp_core.config.source_lines import KeyPath
 from tp_core.config.values import RawText, merge, settle
+from tp_core.errors import Problem, TpError
 from tp_core.kernel.catalogue import Catalogue, RegisteredComponent, UnknownComponent
 from tp_core.kernel.options import Options, Spec, spec_kind
 
@@ -131,6 +132,24 @@ def resolve_spec(catalogue: Catalogue, spec: Spec[Any]) -> ResolvedComponent:
     if resolved is None:
         raise UnknownComponent("\n".join(problems))
     return resolved
+
+
+def resolve_written(
+    catalogue: Catalogue, kind: str, entries: Iterable[tuple[Any, str]]
+) -> tuple[ResolvedComponent, ...]:
+    """Resolve components, each given as it was written and where. Raises `TpError` with every
+    problem."""
+    problems: list[Problem] = []
+    found: list[ResolvedComponent | None] = []
+    for written, place in entries:
+
+        def add_problem(key: KeyPath, message: str, place: str = place) -> None:
+            problems.append(Problem(".".join(key).removesuffix("name"), message, place))
+
+        found.append(ComponentResolver(catalogue, add_problem).one(kind, written, ()))
+    if problems:
+        raise TpError("\n".join(map(str, problems)))
+    return tuple(resolved for resolved in found if resolved is not None)
 
 
 def _as_table(written: Any) -> Mapping[str, Any] | None:

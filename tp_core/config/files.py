@@ -7,7 +7,6 @@ import contextlib
 import json
 import runpy
 import sys
-import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -18,6 +17,7 @@ import tomli
 
 from tp_core.config.source_lines import KeyPath, python_lines, toml_lines
 from tp_core.errors import ConfigError, Problem
+from tp_core.kernel.tracebacks import frames, summary
 
 
 @dataclass(frozen=True)
@@ -94,9 +94,8 @@ def _read_python(path: Path, text: str) -> Source:
 
 
 def _raised(path: Path, error: BaseException) -> ConfigError:
-    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
-    line = lines[-1] if lines else None
-    message = " ".join(f"{type(error).__name__}: {error}".split())
+    own = (line for frame, line in frames(error) if frame.f_code.co_filename == str(path))
+    line, message = next(own, None), summary(error)
     if isinstance(error, SystemExit):
         message = f"called sys.exit({error.code!r})"
     elif isinstance(error, SyntaxError) and error.filename == str(path):

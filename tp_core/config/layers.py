@@ -13,9 +13,7 @@ from tp_core.config.resolver import ConfigResolver
 from tp_core.config.schema import LayerConfig, ModelConfig
 from tp_core.config.values import merge, settle
 from tp_core.errors import did_you_mean
-from tp_core.kernel.options import spec_kind
-
-LAYER_KINDS = tuple(name for name in LayerConfig.model_fields if spec_kind(LayerConfig, name))
+from tp_core.kernel.kinds import KINDS, LAYER_KINDS
 
 
 @dataclass(frozen=True)
@@ -42,7 +40,7 @@ class Layers:
 
 def read_layers(resolver: ConfigResolver, model: ModelConfig) -> Layers:
     """The layers; a component in error or missing is None, and its problem told."""
-    base = {kind: resolver.component(("model", kind)) for kind in LAYER_KINDS if kind != "mlp"}
+    base = {kind: resolver.component(KINDS[kind]) for kind in LAYER_KINDS if kind != "mlp"}
     labels = {label: Label({}) for label in model.pattern or ("",)}
     named = resolver.data.get("model") or {}
     tables = named.get("layers") if isinstance(named, Mapping) else None
@@ -53,7 +51,7 @@ def read_layers(resolver: ConfigResolver, model: ModelConfig) -> Layers:
     used = [labels[label] for label in dict.fromkeys(model.pattern or ("",))]
     needs_mlp = any(_enabled(one, model) and "mlp" not in one.resolved for one in used)
     if needs_mlp or resolver.table("model").get("mlp") is not None:
-        base["mlp"] = resolver.component(("model", "mlp"))
+        base["mlp"] = resolver.component(KINDS["mlp"])
     plans = []
     for index in range(model.n_layers):
         label = model.pattern[index % len(model.pattern)] if model.pattern else ""

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tp_core.config.schema import SECTIONS, LayerConfig, is_list
+from tp_core.config.schema import SECTIONS
 from tp_core.config.source_lines import KeyPath
 from tp_core.config.values import RawText, merge, parse_value
 from tp_core.errors import Problem
-from tp_core.kernel.options import spec_kind
+from tp_core.kernel.kinds import LAYER_KINDS, PLACES
 
 __all__ = ["Override", "RawText", "apply", "is_component", "is_table", "parse_overrides"]
 
@@ -48,12 +48,11 @@ def is_component(key: KeyPath) -> bool:
     """Whether the schema holds a component at this key, or a list of them."""
     match key:
         case ("model", "layers", _, name):
-            return name in LayerConfig.model_fields and spec_kind(LayerConfig, name) is not None
-        case (section, name, *index) if section in SECTIONS and len(index) < 2:
-            fields = SECTIONS[section].model_fields
-            if name not in fields or spec_kind(SECTIONS[section], name) is None:
-                return False
-            return not index or is_list(fields[name])
+            return name in LAYER_KINDS
+        case (section, name):
+            return (section, name) in PLACES
+        case (section, name, _):
+            return (section, name) in PLACES and PLACES[section, name].many
     return False
 
 

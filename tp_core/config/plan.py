@@ -5,8 +5,8 @@ All of this runs without torch: a wrong config is refused in a fraction of a sec
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +17,17 @@ from tp_core.config.layers import Layers, read_layers
 from tp_core.config.messages import show
 from tp_core.config.overrides import apply, parse_overrides
 from tp_core.config.resolver import ConfigResolver
-from tp_core.config.schema import Config, DataConfig, LayerConfig
-from tp_core.config.source_lines import KeyPath
+from tp_core.config.schema import SECTIONS, Config, DataConfig, LayerConfig
 from tp_core.errors import ConfigError, Problem
 from tp_core.kernel.catalogue import Catalogue
+from tp_core.kernel.kinds import KINDS
 from tp_core.kernel.options import Dims
 
-SINGLE: tuple[KeyPath, ...] = (("train", "optimizer"), ("train", "schedule"))
-LISTS: tuple[KeyPath, ...] = (("sampling", "samplers"), ("report", "metrics"))
+# The kinds outside the model, in the order of a config's sections.
+_OUTSIDE = sorted(
+    (kind for kind in KINDS.values() if not kind.in_layers),
+    key=lambda kind: list(SECTIONS).index(kind.section),
+)
 
 # What only phrases have a use for: a text is split where it stands, and its chunks always fit.
 _UNUSED_IN_TEXT = {
@@ -38,18 +41,32 @@ class Plan:
     """A config in which every component is resolved and every check passed.
 
     `norm` and `positional_encoding` are the model-wide ones: the norm before the head, and the
-    encoding that may act on embeddings.
+    encoding that may act on embeddings. `outside` has the components that are no part of the
+    model, by kind.
     """
 
     config: Config
     layers: tuple[LayerPlan, ...]
     norm: ResolvedComponent
     positional_encoding: ResolvedComponent
-    optimizer: ResolvedComponent
-    schedule: ResolvedComponent
-    samplers: tuple[ResolvedComponent, ...]
-    metrics: tuple[ResolvedComponent, ...]
+    outside: Mapping[str, tuple[ResolvedComponent, ...]]
     catalogue: Catalogue
+
+    @property
+    def optimizer(self) -> ResolvedComponent:
+        return self.outside["optimizer"][0]
+
+    @property
+    def schedule(self) -> ResolvedComponent:
+        return self.outside["schedule"][0]
+
+    @property
+    def samplers(self) -> tuple[ResolvedComponent, ...]:
+        return self.outside["sampler"]
+
+    @property
+    def metrics(self) -> tuple[ResolvedComponent, ...]:
+        return self.outside["metric"]
 
     @property
     def dims(self) -> Dims:
@@ -58,10 +75,14 @@ class Plan:
     def components(self) -> list[ResolvedComponent]:
         """Every distinct component in use, nested ones included, in a stable order."""
         found = [c for layer in self.layers for c in layer.components()]
-        found += [self.norm, self.positional_encoding, self.optimizer, self.schedule]
-        found += [*self.samplers, *self.metrics]
+        found += [self.norm, self.positional_encoding]
+        found += [c for components in self.outside.values() for c in components]
         distinct = {(c.kind, c.spec): c for resolved in found for c in resolved.walk()}
         return list(distinct.values())
+
+    def with_components(self, kind: str, components: Iterable[ResolvedComponent]) -> Plan:
+        """The plan with these components of a kind outside the model, in place of the config's."""
+        return replace(self, outside={**self.outside, kind: tuple(components)})
 
 
 def load_plan(
@@ -88,27 +109,18 @@ def _plan(resolver: ConfigResolver) -> Plan:
     resolver.check_top()
     config = resolver.config()
     layers = read_layers(resolver, config.model)
-    single = {key: resolver.component(key) for key in SINGLE}
-    lists = {key: resolver.components(key) for key in LISTS}
+    outside = {kind.name: resolver.components(kind) for kind in _OUTSIDE}
     _check_settings(resolver, config)
-    loose: dict[KeyPath, ResolvedComponent | None] = {
-        **single,
-        **{(*key, str(i)): one for key, found in lists.items() for i, one in enumerate(found)},
-    }
-    _check_components(resolver, config, layers, loose)
+    _check_components(resolver, config, layers, outside)
     if resolver.problems:
         raise ConfigError(resolver.problems)
-    whole = {key: _there(resolved) for key, resolved in single.items()}
-    chains = {key: tuple(map(_there, found)) for key, found in lists.items()}
+    whole = {kind: tuple(map(_there, found)) for kind, found in outside.items()}
     return Plan(
-        config=_complete(config, layers, whole, chains),
+        config=_complete(config, layers, whole),
         layers=layers.plans,
         norm=_there(layers.base["norm"]),
         positional_encoding=_there(layers.base["positional_encoding"]),
-        optimizer=whole["train", "optimizer"],
-        schedule=whole["train", "schedule"],
-        samplers=chains["sampling", "samplers"],
-        metrics=chains["report", "metrics"],
+        outside=whole,
         catalogue=resolver.catalogue,
     )
 
@@ -160,13 +172,16 @@ def _check_components(
     resolver: ConfigResolver,
     config: Config,
     layers: Layers,
-    loose: Mapping[KeyPath, ResolvedComponent | None],
+    outside: Mapping[str, Sequence[ResolvedComponent | None]],
 ) -> None:
     """What components say of the sizes and of each other, where these are as the config says."""
     dims = base_dims(config)
     if resolver.sound(("train", "max_steps")):
-        for key, resolved in loose.items():
-            check_sizes(key, resolved, dims, resolver.add_problem)
+        for kind, found in outside.items():
+            for index, resolved in enumerate(found):
+                place = KINDS[kind].place
+                key = (*place, str(index)) if KINDS[kind].many else place
+                check_sizes(key, resolved, dims, resolver.add_problem)
     sizes = ("d_model", "n_heads", "n_layers", "max_seq_len", "pattern")
     if not resolver.sound(*(("model", name) for name in sizes)):
         return
@@ -179,8 +194,7 @@ def _check_components(
 def _complete(
     config: Config,
     layers: Layers,
-    single: Mapping[KeyPath, ResolvedComponent],
-    lists: Mapping[KeyPath, Sequence[ResolvedComponent]],
+    outside: Mapping[str, Sequence[ResolvedComponent]],
 ) -> Config:
     """The config with every component in its place, every option written out."""
     specs = {kind: _there(resolved).spec for kind, resolved in layers.base.items()}
@@ -191,10 +205,10 @@ def _complete(
         }
         tables[label] = LayerConfig.model_construct(None, mlp_enabled=table.mlp_enabled, **own)
     update: dict[str, dict[str, Any]] = {"model": {**specs, "layers": tables}}
-    for (section, name), resolved in single.items():
-        update.setdefault(section, {})[name] = resolved.spec
-    for (section, name), chain in lists.items():
-        update.setdefault(section, {})[name] = tuple(resolved.spec for resolved in chain)
+    for name, components in outside.items():
+        kind, chosen = KINDS[name], tuple(resolved.spec for resolved in components)
+        written = chosen if kind.many else next(iter(chosen), None)
+        update.setdefault(kind.section, {})[kind.key] = written
     sections = {name: getattr(config, name).model_copy(update=new) for name, new in update.items()}
     return config.model_copy(update=sections)
 

@@ -13,12 +13,13 @@ from tp_core.config.components import ComponentResolver, ResolvedComponent
 from tp_core.config.files import Source
 from tp_core.config.messages import read_table, show
 from tp_core.config.overrides import Override
-from tp_core.config.schema import SCHEMA_VERSION, SECTIONS, Config, is_list
+from tp_core.config.schema import SCHEMA_VERSION, SECTIONS, Config
 from tp_core.config.source_lines import KeyPath
 from tp_core.config.values import RawText, settle
 from tp_core.errors import Problem, did_you_mean
 from tp_core.kernel.catalogue import Catalogue
-from tp_core.kernel.options import Spec, spec_kind, validate
+from tp_core.kernel.kinds import KINDS, Kind
+from tp_core.kernel.options import Spec, validate
 
 
 class ConfigResolver:
@@ -97,13 +98,11 @@ class ConfigResolver:
 
     def _section(self, name: str) -> Any:
         model = SECTIONS[name]
-        specs = {key for key in model.model_fields if spec_kind(model, key)}
-        written = {k: v for k, v in self.table(name).items() if k not in {*specs, "layers"}}
+        kinds = {kind.key: kind for kind in KINDS.values() if kind.section == name}
+        written = {k: v for k, v in self.table(name).items() if k not in {*kinds, "layers"}}
         plain = settle(written, model)
         unset: dict[str, Any] = {
-            key: [] if is_list(info) else Spec("unset")
-            for key, info in model.model_fields.items()
-            if key in specs and info.is_required()
+            key: [] if kind.many else Spec("unset") for key, kind in kinds.items() if kind.needed
         }
         section, faults = read_table(model, {**plain, **unset}, f"[{name}]")
         for key, message in faults:
@@ -116,35 +115,38 @@ class ConfigResolver:
         """Whether these settings are what the config says, and not a default in its place."""
         return self.unsound.isdisjoint(keys)
 
-    def component(self, key: KeyPath) -> ResolvedComponent | None:
-        section, kind = key
-        written = self.table(section).get(kind)
+    def component(self, kind: Kind) -> ResolvedComponent | None:
+        """The component its section names; None for one in error or missing."""
+        written = self.table(kind.section).get(kind.key)
         if written is not None:
-            return self.resolver.one(kind, written, key)
-        if not isinstance(self.data.get(section, {}), Mapping):
+            return self.resolver.one(kind.name, written, kind.place)
+        if not isinstance(self.data.get(kind.section, {}), Mapping):
             return None  # told at the section
-        names = self.installed(kind)
+        names = self.installed(kind.name)
         example = names[0] if names else "..."
-        article = "an" if kind[0] in "aeiou" or kind == "mlp" else "a"
         self.add_problem(
-            key,
-            f"the config names no {kind}. Choose {article} {kind}: under [{section}] add "
-            f'{kind} = "{example}" (installed: {", ".join(names) or "none"})',
+            kind.place,
+            f"the config names no {kind.name}. Choose {kind.article} {kind.name}: under "
+            f'[{kind.section}] add {kind.name} = "{example}" '
+            f"(installed: {', '.join(names) or 'none'})",
         )
         return None
 
-    def components(self, key: KeyPath) -> list[ResolvedComponent | None]:
-        section, name = key
-        kind = spec_kind(SECTIONS[section], name) or ""
-        written = self.table(section).get(name)
+    def components(self, kind: Kind) -> list[ResolvedComponent | None]:
+        """The components its section names, one or a list; none where none is needed."""
+        written = self.table(kind.section).get(kind.key)
+        if written is None and not kind.needed:
+            return []
+        if not kind.many:
+            return [self.component(kind)]
         if written is not None:
-            return self.resolver.each(kind, written, key)
-        if not isinstance(self.data.get(section, {}), Mapping):
+            return self.resolver.each(kind.name, written, kind.place)
+        if not isinstance(self.data.get(kind.section, {}), Mapping):
             return []
         self.add_problem(
-            key,
-            f"the config has no list of {name}. Under [{section}] add {name} = [] "
-            f"(installed: {', '.join(self.installed(kind)) or 'none'})",
+            kind.place,
+            f"the config has no list of {kind.key}. Under [{kind.section}] add {kind.key} = [] "
+            f"(installed: {', '.join(self.installed(kind.name)) or 'none'})",
         )
         return []
 

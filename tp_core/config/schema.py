@@ -1,17 +1,20 @@
 """Every key of a config: type, range, default and what it does. Torch-free.
 
-Plain keys have defaults. Component keys have none: what a run is made of stands in its config.
+Plain keys have defaults and are written out here. Those of components come from the table of kinds;
+they have no default: what a run is made of stands in its config.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Final, Literal, get_origin
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Annotated, Any, Final, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
-from pydantic.fields import FieldInfo
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
 
-from tp_core.kernel.options import Spec
+from tp_core.kernel.kinds import KINDS, Kind
+from tp_core.kernel.options import Spec, SpecKind
 
 SCHEMA_VERSION: Final = 1
 
@@ -30,6 +33,40 @@ class Section(BaseModel):
         allow_inf_nan=False,
         protected_namespaces=(),
     )
+
+
+Keys = TypeVar("Keys", bound=Section)
+
+
+def _with_components(kinds: Iterable[Kind]) -> Callable[[type[Keys]], type[Keys]]:
+    """Gives a section a key for each of these kinds, after its plain ones."""
+    fields: dict[str, Any] = {kind.key: _field(kind) for kind in kinds}
+
+    def extended(plain: type[Keys]) -> type[Keys]:
+        return create_model(
+            plain.__name__,
+            __base__=plain,
+            __module__=plain.__module__,
+            __doc__=plain.__doc__,
+            **fields,
+        )
+
+    return extended
+
+
+def _field(kind: Kind) -> tuple[Any, Any]:
+    """Type and default of the key of a kind."""
+    one: Any = Annotated[Spec, SpecKind(kind.name)]
+    if kind.many:
+        default = ... if kind.needed else ()
+        return tuple[one, ...], Field(default, description=kind.description)
+    if kind.needed:
+        return one, Field(description=kind.description)
+    return one | None, Field(None, description=kind.description)
+
+
+def _of_section(name: str) -> list[Kind]:
+    return [kind for kind in KINDS.values() if kind.section == name]
 
 
 class DataConfig(Section):
@@ -69,17 +106,14 @@ class TokenizerConfig(Section):
     )
 
 
+@_with_components(replace(kind, needed=False) for kind in KINDS.values() if kind.in_layers)
 class LayerConfig(Section):
     """What a label of `model.pattern` sets differently from `[model]`."""
 
-    positional_encoding: Spec[Literal["positional_encoding"]] | None = None
-    attention: Spec[Literal["attention"]] | None = None
-    norm: Spec[Literal["norm"]] | None = None
-    mlp: Spec[Literal["mlp"]] | None = None
-    block: Spec[Literal["block"]] | None = None
     mlp_enabled: bool | None = None
 
 
+@_with_components(_of_section("model"))
 class ModelConfig(Section):
     # The upper limits are there so that a slip of the finger is an error and not a full memory.
     d_model: int = Field(128, ge=1, le=65536, description="width of the residual stream")
@@ -92,22 +126,14 @@ class ModelConfig(Section):
     )
     dropout: float = Field(0.0, ge=0, lt=1, description="on embeddings and residual branches")
     tie_embeddings: bool = Field(True, description="one matrix embeds tokens and scores them")
-    positional_encoding: Spec[Literal["positional_encoding"]] = Field(
-        description="how token order enters"
-    )
-    attention: Spec[Literal["attention"]] = Field(description="how positions exchange information")
-    norm: Spec[Literal["norm"]] = Field(description="normalisation, in blocks and at the end")
-    mlp: Spec[Literal["mlp"]] | None = Field(
-        None, description="the per-token network; may be left out when mlp_enabled = false"
-    )
     mlp_enabled: bool = Field(True, description="false removes the MLP sublayers")
-    block: Spec[Literal["block"]] = Field(description="where norms and residual sums stand")
     pattern: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")], ...] = Field(
         (), description="labels cycled over the layers; [model.layers.LABEL] says what differs"
     )
     layers: dict[str, LayerConfig] = Field({}, description="one table per label of the pattern")
 
 
+@_with_components(_of_section("train"))
 class TrainConfig(Section):
     seed: int = Field(1, ge=0, le=2**53, description="start values, data order, dropout, samples")
     max_steps: int = Field(1000, ge=1, description="optimizer steps")
@@ -121,8 +147,6 @@ class TrainConfig(Section):
     learning_rate: float = Field(3e-3, gt=0, description="peak of the schedule")
     weight_decay: float = Field(0.1, ge=0, description="on matrices; not on norms, biases, scalars")
     grad_clip: float = Field(1.0, ge=0, description="largest gradient norm; 0 is no limit")
-    optimizer: Spec[Literal["optimizer"]] = Field(description="how gradients change parameters")
-    schedule: Spec[Literal["schedule"]] = Field(description="how the learning rate moves")
     eval_interval: int = Field(100, ge=1, description="steps between evaluations")
     sample_interval: int = Field(200, ge=0, description="steps between samples; 0 is never")
     checkpoint_interval: int = Field(200, ge=1, description="steps between checkpoints")
@@ -138,17 +162,14 @@ class EvalConfig(Section):
     max_lines: int = Field(2000, ge=1, description="most lines of a split an evaluation reads")
 
 
+@_with_components(_of_section("sampling"))
 class SamplingConfig(Section):
     max_new_tokens: int = Field(32, ge=1, description="most tokens a sample adds to its prompt")
-    samplers: tuple[Spec[Literal["sampler"]], ...] = Field(
-        description="the chain that reshapes logits, in order; a token is drawn at its end"
-    )
 
 
+@_with_components(_of_section("report"))
 class ReportConfig(Section):
-    metrics: tuple[Spec[Literal["metric"]], ...] = Field(
-        description="what is measured when training ends"
-    )
+    """Its one key is the list of metrics."""
 
 
 class Config(Section):
@@ -173,8 +194,3 @@ SECTIONS: dict[str, type[Section]] = {
     for name, info in Config.model_fields.items()
     if isinstance(info.annotation, type) and issubclass(info.annotation, Section)
 }
-
-
-def is_list(field: FieldInfo) -> bool:
-    """Whether a field of a section holds a list."""
-    return get_origin(field.annotation) is tuple

@@ -84,6 +84,11 @@ class PaddedDataLoader:
         return [lines[start : start + self._batch_size] for start in starts]
 
 
+def count_targets(targets: NDArray[np.int64]) -> int:
+    """How many targets count."""
+    return int((targets != IGNORED).sum())
+
+
 def split_evenly(indices: NDArray[np.int64], n: int) -> list[NDArray[np.int64]]:
     """`indices` in `n` contiguous parts, of sizes that differ by one at most; none empty."""
     return [part for part in np.array_split(indices, n) if len(part)]
@@ -107,11 +112,12 @@ def pad(
     inputs = np.full_like(targets, bos_id)
     inputs[:, 1:] = targets[:, :-1]
     used = columns < lengths[:, None]
+    targets = np.where(columns < n_tokens, targets, np.where(used, eos_id, IGNORED))
     return PaddedBatch(
         inputs=np.where(used, inputs, pad_id),
-        targets=np.where(columns < n_tokens, targets, np.where(used, eos_id, IGNORED)),
+        targets=targets,
         lengths=lengths,
-        n_targets=int(lengths.sum()),
+        n_targets=count_targets(targets),
         n_bytes=int(split.bytes_[indices].sum()),
     )
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tp_core.data.batches import IGNORED, split_evenly
+from tp_core.data.batches import IGNORED, count_targets, split_evenly
 from tp_core.data.tokenized import TokenizedSplit, offsets_of
 from tp_core.data.tokenizer import BOS_ID, EOS_ID, PAD_ID
 from tp_core.rng import generator
@@ -141,11 +141,12 @@ def pack(split: TokenizedSplit, rows: list[NDArray[np.int64]], width: int) -> Pa
         filled.reshape(-1)[places] = values
         return filled
 
+    targets = spread(np.where(inside, tokens, EOS_ID), IGNORED)
     return PackedBatch(
         inputs=spread(np.where(position == 0, BOS_ID, earlier), PAD_ID),
-        targets=spread(np.where(inside, tokens, EOS_ID), IGNORED),
+        targets=targets,
         positions=spread(position, -1),
         documents=spread(np.repeat(document, lengths), counts[:, None]),
-        n_targets=int(lengths.sum()),
+        n_targets=count_targets(targets),
         n_bytes=int(split.bytes_[lines].sum()),
     )

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from tp_core.assembly.attribution import attribute_errors
@@ -19,6 +18,7 @@ from tp_core.interfaces.metrics import SplitLosses
 from tp_core.interfaces.sequence import SequenceInfo
 from tp_core.model.decoder import Decoder
 from tp_core.model.device import Autocast
+from tp_core.model.loss import cross_entropy
 
 
 @torch.no_grad()
@@ -49,11 +49,10 @@ def measure_losses(
             )
             with autocast(), attribute_errors(model.built):
                 logits, _ = model(tokens, SequenceInfo.of_rows(lengths, tokens.shape[1]))
-            logits = logits.float()
-            losses = F.cross_entropy(logits.transpose(1, 2), targets, reduction="none")
+            losses = cross_entropy(logits, targets, "none")
             nll.append(losses.double().sum(1).cpu().numpy())
             if tokens_seen is not None:
-                tokens_seen.add(logits, targets, losses, tokenizer.eos_id)
+                tokens_seen.add(logits.float(), targets, losses, tokenizer.eos_id)
     finally:
         model.train(training)
     order = np.concatenate([*batches, np.empty(0, np.int64)])

@@ -7,8 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from tp_core.assembly.attribution import attribute_errors
-from tp_core.assembly.builder import component_error
+from tp_core.assembly.attribution import attribute_errors, component_error
 from tp_core.config.components import ResolvedComponent
 from tp_core.config.toml import to_toml
 from tp_core.interfaces.metrics import MetricView

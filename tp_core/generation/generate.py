@@ -12,7 +12,7 @@ from torch import Tensor
 
 from tp_core.assembly.attribution import attribute_errors
 from tp_core.data.tokenizer import UNK_ID, Tokenizer
-from tp_core.errors import RunFailed
+from tp_core.errors import RunFailed, TpError
 from tp_core.generation.sampler_chain import SamplerChain, reorder_states
 from tp_core.interfaces.sequence import SequenceInfo
 from tp_core.interfaces.state import State, reorder
@@ -34,6 +34,18 @@ class Continuation:
     row: int
     tokens: tuple[int, ...]
     stopped: str
+
+
+def encode_prompt(tokenizer: Tokenizer, prompt: str, max_seq_len: int) -> list[int]:
+    """The prompt's ids. Raises `TpError` where it can't be encoded or fills the context."""
+    ids = tokenizer.encode(prompt)
+    room = max_seq_len - 1  # beside the start token
+    if len(ids) > room:
+        raise TpError(
+            f"the prompt is {len(ids)} tokens long; this model's context "
+            f"(max_seq_len = {max_seq_len}, start token included) has room for {room}"
+        )
+    return ids
 
 
 @torch.no_grad()

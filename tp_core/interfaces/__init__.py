@@ -1,10 +1,19 @@
 """What a component's code may use, beside torch: the public tensor side of the plugin API."""
 
 from tp_core.interfaces.attend import attend
+from tp_core.interfaces.callbacks import (
+    CheckpointEvent,
+    EndEvent,
+    EvaluationEvent,
+    StartEvent,
+    StepEvent,
+    TrainingAccess,
+)
 from tp_core.interfaces.context import BuildContext
 from tp_core.interfaces.kv_cache import KVCache, KVEntries
 from tp_core.interfaces.metrics import Headline, MetricView, SplitLosses, TokenLosses
 from tp_core.interfaces.positional_encoding import PositionalEncoding
+from tp_core.interfaces.recording import listen, record, recording
 from tp_core.interfaces.roles import ParameterInfo
 from tp_core.interfaces.sampling import SamplerStep
 from tp_core.interfaces.sequence import SequenceInfo, visible
@@ -12,6 +21,9 @@ from tp_core.interfaces.state import State, part
 
 __all__ = [
     "BuildContext",
+    "CheckpointEvent",
+    "EndEvent",
+    "EvaluationEvent",
     "Headline",
     "KVCache",
     "KVEntries",
@@ -21,9 +33,15 @@ __all__ = [
     "SamplerStep",
     "SequenceInfo",
     "SplitLosses",
+    "StartEvent",
     "State",
+    "StepEvent",
     "TokenLosses",
+    "TrainingAccess",
     "attend",
+    "listen",
     "part",
+    "record",
+    "recording",
     "visible",
 ]

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tp_core.interfaces.kv_cache import FEATURES, KVEntries
+from tp_core.interfaces.recording import record, recording
 from tp_core.interfaces.sequence import SequenceInfo, visible
 
 
@@ -33,47 +34,74 @@ def attend(
     c·tanh(logit / c); `sink` [H] is the logit of a key without value; `scale` is 1/√Dk where it
     isn't given.
     """
-    encoding, window = kv.encoding, kv.window
+    encoding, window, length = kv.encoding, kv.window, q.shape[2]
     k_heads, v_heads = kv[k].transpose(1, 2), kv[v].transpose(1, 2)
-    causal_only = seq.causal_only and not kv.cached
-    length = q.shape[2]
     scale = 1 / math.sqrt(q.shape[-1]) if scale is None else scale
+    by_index = seq.causal_only and not kv.cached
     custom = softcap is not None or sink is not None or encoding.scores
-    if causal_only and not custom and not encoding.biases and (window is None or window >= length):
+    if recording():
+        with torch.no_grad():
+            mask, bias = _mask_and_bias(kv, seq, length, by_index)
+            weights = _weights(q, k_heads, kv, mask, bias, scale, softcap, sink)
+            record("attention_entropy", _entropy(weights, seq))
+    if by_index and not custom and not encoding.biases and (window is None or window >= length):
         return _fused(q, k_heads, v_heads, scale, dropout, is_causal=True)
-    if causal_only:
-        # All rows are alike, and pads come after every token: one row's mask serves all.
-        index = torch.arange(length, device=q.device)[None]
-        row = SequenceInfo(index, torch.zeros_like(index), index >= 0)
-        mask = visible(row, index, row.documents, window)
-        bias = encoding.bias(index, index)
-    else:
-        mask = visible(seq, kv.positions, kv.documents, window)
-        # A pad sees nothing, and a softmax over nothing is NaN. What it computes is never used.
-        mask = mask | ~seq.valid[:, :, None]
-        bias = encoding.bias(seq.positions, kv.positions)
-    mask = mask[:, None]
+    mask, bias = _mask_and_bias(kv, seq, length, by_index)
     if not custom:
         seen = mask if bias is None else bias.masked_fill(~mask, -math.inf).to(q.dtype)
         return _fused(q, k_heads, v_heads, scale, dropout, attn_mask=seen)
-    groups = q.shape[1] // k_heads.shape[1]
-    k_heads = k_heads.repeat_interleave(groups, 1)
-    v_heads = v_heads.repeat_interleave(groups, 1)
+    weights = _weights(q, k_heads, kv, mask, bias, scale, softcap, sink)
+    weights = F.dropout(weights, dropout).to(v_heads.dtype)
+    return weights @ v_heads.repeat_interleave(q.shape[1] // v_heads.shape[1], 1)
+
+
+def _mask_and_bias(
+    kv: KVEntries, seq: SequenceInfo, length: int, by_index: bool
+) -> tuple[Tensor, Tensor | None]:
+    """Which keys each query sees, bool [B or 1, 1, T, S], and the encoding's bias on them."""
+    if by_index:
+        # All rows are alike, and pads come after every token: one row's mask serves all.
+        index = torch.arange(length, device=seq.positions.device)[None]
+        row = SequenceInfo(index, torch.zeros_like(index), index >= 0)
+        mask = visible(row, index, row.documents, kv.window)
+        return mask[:, None], kv.encoding.bias(index, index)
+    mask = visible(seq, kv.positions, kv.documents, kv.window)
+    # A pad sees nothing, and a softmax over nothing is NaN. What it computes is never used.
+    mask = mask | ~seq.valid[:, :, None]
+    return mask[:, None], kv.encoding.bias(seq.positions, kv.positions)
+
+
+def _weights(
+    q: Tensor,
+    k_heads: Tensor,
+    kv: KVEntries,
+    mask: Tensor,
+    bias: Tensor | None,
+    scale: float,
+    softcap: float | None,
+    sink: Tensor | None,
+) -> Tensor:
+    """The softmax over the visible keys, fp32 [B, H, T, S]."""
+    k_heads = k_heads.repeat_interleave(q.shape[1] // k_heads.shape[1], 1)
     logits = (q @ k_heads.transpose(-1, -2)).float() * scale
     if softcap is not None:
         logits = softcap * torch.tanh(logits / softcap)
     if bias is not None:
         logits = logits + bias
-    if encoding.scores:
-        logits = encoding.score(q, logits, kv.query_features, kv.tensors.get(FEATURES), mask)
+    if kv.encoding.scores:
+        features = kv.tensors.get(FEATURES)
+        logits = kv.encoding.score(q, logits, kv.query_features, features, mask)
     logits = logits.masked_fill(~mask, -math.inf)
-    if sink is not None:
-        column = sink.float()[None, :, None, None].expand(*logits.shape[:3], 1)
-        weights = torch.cat([logits, column], -1).softmax(-1)[..., :-1]
-    else:
-        weights = logits.softmax(-1)
-    weights = F.dropout(weights, dropout).to(v_heads.dtype)
-    return weights @ v_heads
+    if sink is None:
+        return logits.softmax(-1)
+    column = sink.float()[None, :, None, None].expand(*logits.shape[:3], 1)
+    return torch.cat([logits, column], -1).softmax(-1)[..., :-1]
+
+
+def _entropy(weights: Tensor, seq: SequenceInfo) -> Tensor:
+    """The mean entropy of the weights, in nats, over the heads and the queries that are tokens."""
+    entropy: Tensor = torch.special.entr(weights).sum(-1).mean(1)
+    return entropy[seq.valid].mean()
 
 
 def _fused(

@@ -11,6 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 
+def bits_per_byte(nats: float, n_bytes: int) -> float:
+    """A summed negative log-likelihood in nats as bits per byte of what it is of."""
+    return nats / (math.log(2) * n_bytes)
+
+
 @dataclass(frozen=True, eq=False)
 class TokenLosses:
     """The same N tokens one by one, line after line.
@@ -54,7 +59,7 @@ class SplitLosses:
     def bits_per_byte(self) -> float | None:
         """Summed negative log-likelihood over ln 2 times the bytes; no tokenizer enters it."""
         total = int(self.bytes.sum())
-        return math.fsum(self.nll) / (math.log(2) * total) if total else None
+        return bits_per_byte(math.fsum(self.nll), total) if total else None
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,8 +16,8 @@ from functools import cached_property
 from packaging.utils import canonicalize_name
 
 from tp_core.errors import TpError, did_you_mean
-from tp_core.kernel import hookspecs
 from tp_core.kernel.discovery import OWN, Plugin, discover
+from tp_core.kernel.kinds import KINDS
 from tp_core.kernel.loading import LoadedPlugin, RegisteredComponent, classify, load
 
 __all__ = [
@@ -163,7 +163,7 @@ class Catalogue:
         for one in self.everything:
             for registered in one.components:
                 by_kind[registered.kind].append((one, registered))
-        for wanted in hookspecs.KINDS if kind is None else (kind,):
+        for wanted in KINDS if kind is None else (kind,):
             for one, c in by_kind[wanted]:
                 key = (c.kind, c.component.name)
                 status = "ok"

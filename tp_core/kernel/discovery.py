@@ -17,6 +17,8 @@ from importlib.metadata import Distribution
 
 from packaging.utils import canonicalize_name
 
+from tp_core.kernel.tracebacks import summary
+
 GROUP = "tp"
 OWN = "transformer-playground"
 
@@ -73,7 +75,7 @@ def plugins_of(distribution: Distribution) -> list[Plugin]:
     try:
         entries = [entry for entry in distribution.entry_points if entry.group == GROUP]
     except Exception as fault:
-        reason = f"its entry_points.txt can't be read ({_text(fault)}): {_again(name)}"
+        reason = f"its entry_points.txt can't be read ({summary(fault)}): {_again(name)}"
         return [Plugin(name, version, "?", "", requires, reason)]
     return [Plugin(name, version, entry.name, entry.value, requires) for entry in entries]
 
@@ -93,7 +95,7 @@ def damaged() -> Iterator[tuple[str, str]]:
             reason = "" if complete else "METADATA has no name or no version"
             tuple(distribution.entry_points)
         except Exception as fault:
-            reason = _text(fault)
+            reason = summary(fault)
         if reason:
             yield str(getattr(distribution, "_path", "an installed package")), reason
 
@@ -124,10 +126,6 @@ def _unmet(line: str) -> str:
     except ValueError:  # its own or an invalid version; `tp plugins check` tells
         return ""
     return f"{OWN}{requirement.specifier}" if applies and not fits else ""
-
-
-def _text(fault: Exception) -> str:
-    return f"{type(fault).__name__}: {' '.join(str(fault).split())}"
 
 
 def _again(distribution: str) -> str:

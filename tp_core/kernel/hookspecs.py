@@ -1,4 +1,4 @@
-"""The nine questions `tp` asks a plugin, one per kind of component."""
+"""The questions `tp` asks a plugin: one per kind of component, in the order of `kinds.KINDS`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import pluggy
+
+from tp_core.kernel.kinds import KINDS
 
 if TYPE_CHECKING:
     from tp_core.kernel.component import Component
@@ -69,16 +71,6 @@ def tp_schedules() -> Iterable[Component]:
     return ()
 
 
-def hook_of(kind: str) -> str:
-    """The hook that brings components of a kind: `norm` -> `tp_norms`."""
-    return f"tp_{kind}s"
-
-
-KINDS = tuple(
-    name.removeprefix("tp_").removesuffix("s") for name in list(globals()) if name.startswith("tp_")
-)
-
-
 def __dir__() -> list[str]:
     # pluggy looks at all there is here, and it does so once for every plugin.
-    return [hook_of(kind) for kind in KINDS]
+    return [kind.hook for kind in KINDS.values()]

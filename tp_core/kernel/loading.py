@@ -24,6 +24,8 @@ from tp_core.errors import did_you_mean
 from tp_core.kernel import hookspecs
 from tp_core.kernel.component import Component
 from tp_core.kernel.discovery import GROUP, Plugin, incompatibility
+from tp_core.kernel.kinds import KINDS
+from tp_core.kernel.tracebacks import raised_at, summary, top_level
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ def _stage(plugin: Plugin, module: Any) -> Iterator[RegisteredComponent]:
     manager.add_hookspecs(hookspecs)
     manager.register(module, name=plugin.entry)
     callers = manager.get_hookcallers(module) or []
-    hooks = [hookspecs.hook_of(kind) for kind in hookspecs.KINDS]
+    hooks = [kind.hook for kind in KINDS.values()]
     for caller in callers:
         if not caller.has_spec() and not all(i.optionalhook for i in caller.get_hookimpls()):
             raise BrokenPlugin(
@@ -119,7 +121,7 @@ def _stage(plugin: Plugin, module: Any) -> Iterator[RegisteredComponent]:
             )
     taken: set[tuple[str, str]] = set()
     empty = True
-    for kind, hook in zip(hookspecs.KINDS, hooks, strict=True):
+    for kind, hook in zip(KINDS, hooks, strict=True):
         # Called one by one: pluggy's own call leaves out a None, which a missing `return` gives.
         for implementation in getattr(manager.hook, hook).get_hookimpls():
             for component in _checked(hook, implementation.function()):
@@ -152,31 +154,19 @@ def _checked(hook: str, components: Any) -> Iterable[Component]:
 
 
 def _describe(fault: BaseException, plugin: Plugin) -> str:
-    text = " ".join(str(fault).split())
-    message = f"{type(fault).__name__}: {text}" if text else type(fault).__name__
+    message, package = summary(fault), top_level(plugin.value)
     if isinstance(fault, SystemExit):
         message = f"called sys.exit({fault.code!r})"
     if isinstance(fault, SyntaxError) and fault.filename:
-        return f"{type(fault).__name__}: {fault.msg} ({fault.filename}:{fault.lineno})"
+        message = f"{type(fault).__name__}: {fault.msg}"
     if isinstance(fault, ModuleNotFoundError) and fault.name:
-        missing, again = fault.name.partition(".")[0], plugin.distribution
-        whose = f"reinstall it: pip install --force-reinstall {again}"
-        if missing != _package(plugin.value):
+        missing = top_level(fault.name)
+        whose = f"reinstall it: pip install --force-reinstall {plugin.distribution}"
+        if missing != package:
             whose = f"install what it needs: pip install {missing}"
         message += f"; {whose}"
-    package = _package(plugin.value)
-    own = [
-        (frame.f_code.co_filename, line)
-        for frame, line in traceback.walk_tb(fault.__traceback__)
-        if _package(str(frame.f_globals.get("__name__", ""))) == package
-    ]
-    if own:
-        return f"{message} ({own[-1][0]}:{own[-1][1]})"
-    return f"can't load '{plugin.value}': {message}"
-
-
-def _package(module: str) -> str:
-    return module.partition(":")[0].partition(".")[0]
+    place = raised_at(fault, inside=(package,))
+    return f"{message} ({place})" if place else f"can't load '{plugin.value}': {message}"
 
 
 def classify(loaded: Iterable[LoadedPlugin]) -> list[LoadedPlugin]:

@@ -32,6 +32,7 @@ class Dims:
     max_seq_len: int
     layer_index: int = 0
     max_steps: int = 1
+    eval_interval: int = 1
 
 
 class Options(BaseModel):

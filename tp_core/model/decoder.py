@@ -14,6 +14,7 @@ from tp_core.errors import TpError
 from tp_core.interfaces.roles import DECAYED, ParameterInfo, parameter_roles
 from tp_core.interfaces.sequence import SequenceInfo
 from tp_core.interfaces.state import State, part
+from tp_core.model.loss import cross_entropy
 
 EMBEDDING_STD = 0.02
 
@@ -89,9 +90,10 @@ class Decoder(nn.Module):
         return logits, after if state is not None else None
 
     def loss(self, tokens: Tensor, targets: Tensor, seq: SequenceInfo) -> Tensor:
-        """Negative log-likelihood of targets [B, T], summed, in nats; a target of −100 is none."""
+        """Negative log-likelihood of targets [B, T], summed, in nats; an `IGNORED` one
+        doesn't count."""
         logits, _ = self(tokens, seq)
-        return F.cross_entropy(logits.float().flatten(0, 1), targets.flatten(), reduction="sum")
+        return cross_entropy(logits, targets, "sum")
 
     def init_state(
         self, batch: int, capacity: int, device: torch.device, dtype: torch.dtype

@@ -8,6 +8,7 @@ the components compute is the conformance kit's business. Imports no torch here.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
@@ -48,7 +49,7 @@ def check_everything() -> Iterator[DistributionCheck]:
             yield _report(name, installed[name].version, plugins, checkouts.get(name))
     for place, reason in damaged():
         finding = Finding(place, f"its metadata can't be read, so tp passes it over: {reason}")
-        yield DistributionCheck(place.rpartition("/")[2], "", (), (finding.as_warning(),))
+        yield DistributionCheck(Path(place).name, "", (), (finding.as_warning(),))
 
 
 def _report(

@@ -14,6 +14,7 @@ from tp_core.kernel.catalogue import Catalogue
 from tp_core.kernel.component import SITES
 from tp_core.kernel.loading import RegisteredComponent
 from tp_core.kernel.options import Dims, Options, Spec
+from tp_core.kernel.tracebacks import summary
 from tp_core.plugin_check.findings import Finding
 from tp_core.testing.variants import Variant, variants
 
@@ -95,5 +96,4 @@ def _place(cls: type) -> str:
 
 
 def _line(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return text if isinstance(error, TpError) else f"{type(error).__name__}: {text}"
+    return " ".join(str(error).split()) if isinstance(error, TpError) else summary(error)

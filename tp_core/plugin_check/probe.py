@@ -18,7 +18,7 @@ from typing import Any
 
 from tp_core.kernel.catalogue import Catalogue
 from tp_core.kernel.discovery import GROUP, OWN, Plugin
-from tp_core.kernel.hookspecs import hook_of
+from tp_core.kernel.kinds import KINDS
 from tp_core.kernel.loading import LoadedPlugin, RegisteredComponent, classify, load, locate
 from tp_core.plugin_check.descriptors import descriptor_findings
 from tp_core.plugin_check.findings import Finding
@@ -123,7 +123,7 @@ def hook_place(registered: RegisteredComponent) -> str:
     plugin = registered.plugin
     try:
         module = importlib.metadata.EntryPoint(plugin.entry, plugin.value, GROUP).load()
-        hook = inspect.unwrap(getattr(module, hook_of(registered.kind)))
+        hook = inspect.unwrap(getattr(module, KINDS[registered.kind].hook))
         code = getattr(hook, "__code__", None)
         if isinstance(code, CodeType):
             return f"{code.co_filename}:{code.co_firstlineno}"

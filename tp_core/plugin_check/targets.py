@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import traceback
 from collections.abc import Iterator
 from typing import Any
 
-from tp_core.assembly.signatures import CONTRACTS, adapt
+from tp_core.assembly.signatures import adapt
 from tp_core.errors import TpError, did_you_mean
 from tp_core.interfaces.metrics import Headline
 from tp_core.kernel.component import SITES
+from tp_core.kernel.kinds import KINDS
 from tp_core.kernel.loading import RegisteredComponent
+from tp_core.kernel.tracebacks import raised_at, summary, top_level
 from tp_core.plugin_check.findings import Finding
 
 
@@ -25,10 +26,10 @@ def target_findings(registered: RegisteredComponent, hook_place: str) -> Iterato
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a module may call sys.exit
-        text = " ".join(str(error).split())
-        message = f"{who}: target '{component.target}' can't be imported: "
-        place = _raised_at(error, name) or hook_place
-        yield Finding(place, f"{message}{type(error).__name__}: {text}")
+        place = raised_at(error, inside=(top_level(name),)) or hook_place
+        yield Finding(
+            place, f"{who}: target '{component.target}' can't be imported: {summary(error)}"
+        )
         return
     cls = getattr(module, attribute, None)
     if not isinstance(cls, type):
@@ -70,7 +71,7 @@ def _class_faults(registered: RegisteredComponent, cls: type) -> Iterator[str]:
 def _misspelt(cls: type, kind: str) -> str:
     """A guess at which of the class's methods was meant for one of its contract's."""
     own = [name for name in vars(cls) if callable(getattr(cls, name)) and name[:2] != "__"]
-    for wanted in CONTRACTS[kind]:
+    for wanted in KINDS[kind].methods:
         if wanted not in own and (near := did_you_mean(wanted, own)):
             return f".{near.replace('Did you mean', 'Is it')}"
     return ""
@@ -81,16 +82,3 @@ def _place(cls: type) -> str:
         return f"{inspect.getsourcefile(cls)}:{inspect.getsourcelines(cls)[1]}"
     except (OSError, TypeError):
         return cls.__module__
-
-
-def _raised_at(error: BaseException, module: str) -> str:
-    """`file:line` of the innermost frame in the module's package; empty if there is none."""
-    if isinstance(error, SyntaxError) and error.filename:
-        return f"{error.filename}:{error.lineno}"
-    package = module.partition(".")[0]
-    places = [
-        f"{frame.f_code.co_filename}:{line}"
-        for frame, line in traceback.walk_tb(error.__traceback__)
-        if str(frame.f_globals.get("__name__", "")).partition(".")[0] == package
-    ]
-    return places[-1] if places else ""

@@ -20,7 +20,7 @@ import torch
 from torch import nn
 
 from tp_core.errors import RunFailed, TpError
-from tp_core.files import remove_leftovers, whole_file
+from tp_core.files import move, remove_leftovers, whole_file
 from tp_core.runs.directory import RunDir
 
 # Goes up when today's reader would misread what tomorrow's writer saves.
@@ -86,12 +86,12 @@ def _put_in_place(temporary: Path, path: Path, keep: Path | None) -> None:
     moved_to = keep if keep is not None and _intact(path) else None
     try:
         if moved_to is not None:
-            path.replace(moved_to)
-        temporary.replace(path)
+            move(path, moved_to)
+        move(temporary, path)
     except BaseException:
         if moved_to is not None and not path.exists():
             with suppress(OSError):  # should this fail too, `keep` is the one to load
-                moved_to.replace(path)
+                move(moved_to, path)
         raise
 
 

@@ -23,6 +23,7 @@ from tp_core.files import json_or_empty
 
 LATEST = "latest"
 RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
 # `tp runs list` takes each lock for an instant to see whether it is held; a training that starts at
 # that instant should not fail over it.
@@ -102,6 +103,8 @@ def check_run_id(run_id: str) -> None:
         )
     if run_id.lower() == LATEST:
         raise TpError(f"run id '{run_id}' is reserved for the newest run: choose another")
+    if _DEVICE.fullmatch(run_id):
+        raise TpError(f"run id '{run_id}' is the name of a device on Windows: choose another")
     if run_id.endswith((".", ".lock")):
         raise TpError(f"run id '{run_id}' must not end in '.' or '.lock': choose another")
 

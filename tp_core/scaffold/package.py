@@ -10,6 +10,7 @@ import importlib.util
 import keyword
 import os
 import re
+import shlex
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from pathlib import Path
 from tp_core.errors import TpError, did_you_mean
 from tp_core.kernel.catalogue import OWN, Catalogue
 from tp_core.kernel.discovery import own_version
-from tp_core.kernel.hookspecs import KINDS
+from tp_core.kernel.kinds import KINDS
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 _LONGEST = 40  # a file name has room for 255, a line of the templates for less
@@ -72,8 +73,8 @@ def scaffold(kind: str, name: str) -> ScaffoldedPackage:
     }
     values = {
         "kind": kind,
-        "words": "MLP" if kind == "mlp" else kind.replace("_", " "),
-        "article": "an" if kind[0] in "aom" and kind != "metric" else "a",
+        "words": KINDS[kind].words,
+        "article": KINDS[kind].article,
         "name": name,
         "package": package,
         "distribution": f"tp-{name.replace('_', '-')}",
@@ -162,12 +163,8 @@ def _class_name(kind: str, name: str, source: str) -> str:
 
 
 def _setting(kind: str, name: str) -> str:
-    if kind == "sampler":
-        return f"""'sampling.samplers=["{name}"]'"""
-    if kind == "metric":
-        return f"""'report.metrics=["likelihood", "{name}"]'"""
-    section = "train" if kind in ("optimizer", "schedule") else "model"
-    return f"{section}.{kind}={name}"
+    names = ("likelihood", name) if kind == "metric" else (name,)
+    return shlex.quote(KINDS[kind].setting(*names))
 
 
 def _render(text: str, values: Mapping[str, str]) -> str:

@@ -8,11 +8,11 @@ import io
 import torch
 from torch import Tensor
 
-from tp_core.kernel.hookspecs import KINDS
+from tp_core.kernel.kinds import KINDS, LAYER_KINDS
 from tp_core.model.decoder import Decoder
 from tp_core.testing.cases import Case
 from tp_core.testing.generators import drawing_from, generator_states, global_generators
-from tp_core.testing.harness import MODEL_KINDS, Harness
+from tp_core.testing.harness import Harness
 from tp_core.testing.inputs import VOCAB, full_rows, noise, some_tokens
 from tp_core.testing.passes import difference, seeded, training
 from tp_core.testing.registry import check, harness_check
@@ -26,13 +26,13 @@ def builds(case: Case) -> Finding:
     if case.refusal:
         return Finding(fault=case.refusal)
     for harness in case.harnesses:
-        if case.kind in MODEL_KINDS:
+        if case.kind in LAYER_KINDS:
             assert harness.model is not None
         harness.build_component()
     return PASSED
 
 
-@harness_check(*MODEL_KINDS, first_only=True)
+@harness_check(*LAYER_KINDS, first_only=True)
 def seed_determinism(harness: Harness) -> Finding:
     """One seed gives one start, whatever the global generators hold, and these don't move."""
     starts = []
@@ -53,7 +53,7 @@ def seed_determinism(harness: Harness) -> Finding:
     return PASSED
 
 
-@harness_check(*MODEL_KINDS, first_only=True)
+@harness_check(*LAYER_KINDS, first_only=True)
 def seed_used(harness: Harness) -> Finding:
     """Another seed gives other start values: every random draw follows it."""
     first, second = (_draws(harness, seed) for seed in (1, 2))
@@ -67,7 +67,7 @@ def seed_used(harness: Harness) -> Finding:
     return PASSED
 
 
-@harness_check(*MODEL_KINDS, first_only=True)
+@harness_check(*LAYER_KINDS, first_only=True)
 def state_dict_round_trip(harness: Harness) -> Finding:
     """A trained model's state_dict, loaded over another start, gives the same model.
 
@@ -82,7 +82,7 @@ def state_dict_round_trip(harness: Harness) -> Finding:
     return _alike(target, source, "after loading")
 
 
-@harness_check(*MODEL_KINDS, first_only=True)
+@harness_check(*LAYER_KINDS, first_only=True)
 def tensors_registered(harness: Harness) -> Finding:
     """Every tensor it holds is a parameter or a buffer, so that .to(device) moves it."""
     model = harness.build_model()
@@ -97,7 +97,7 @@ def tensors_registered(harness: Harness) -> Finding:
     return PASSED
 
 
-@harness_check(*MODEL_KINDS, first_only=True)
+@harness_check(*LAYER_KINDS, first_only=True)
 def deepcopy(harness: Harness) -> Finding:
     """A deep copy computes the same, and shares nothing with the original. Tolerance 0."""
     model = harness.build_model()
@@ -115,7 +115,7 @@ def deepcopy(harness: Harness) -> Finding:
     return worst.finding()
 
 
-@harness_check(*MODEL_KINDS, first_only=True)
+@harness_check(*LAYER_KINDS, first_only=True)
 def evaluation_repeats(harness: Harness) -> Finding:
     """In evaluation the same input gives the same output: no dropout, no memory. Tolerance 0."""
     worst = Worst(0.0)

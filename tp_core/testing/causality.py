@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from tp_core.testing.harness import SEQUENCE_KINDS, Harness, modes
+from tp_core.kernel.kinds import SEQUENCE_KINDS
+from tp_core.testing.harness import Harness, modes
 from tp_core.testing.inputs import LENGTH, LONG, PATHS, VOCAB, noise, some_tokens
 from tp_core.testing.passes import ROUNDING, difference, training
 from tp_core.testing.registry import harness_check

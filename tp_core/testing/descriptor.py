@@ -8,11 +8,11 @@ import subprocess
 import sys
 from functools import lru_cache
 
-from tp_core.assembly.builder import load_class
+from tp_core.assembly.loading import load_class
 from tp_core.config.components import resolve_spec
 from tp_core.kernel.catalogue import Plugin
 from tp_core.kernel.component import SITES
-from tp_core.kernel.hookspecs import KINDS
+from tp_core.kernel.kinds import KINDS
 from tp_core.kernel.options import Spec
 from tp_core.testing.cases import Case
 from tp_core.testing.registry import check

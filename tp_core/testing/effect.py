@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tp_core.interfaces.sequence import SequenceInfo
-from tp_core.kernel.hookspecs import KINDS
+from tp_core.kernel.kinds import KINDS
 from tp_core.testing import metrics, optimizers, sampler_runs, schedules
 from tp_core.testing.building import learn
 from tp_core.testing.cases import Case

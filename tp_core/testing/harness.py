@@ -22,14 +22,12 @@ from tp_core.config.plan import Plan, make_plan
 from tp_core.errors import ConfigError
 from tp_core.kernel.catalogue import Catalogue
 from tp_core.kernel.component import SITES
+from tp_core.kernel.kinds import KINDS, LAYER_KINDS
 from tp_core.kernel.options import Dims
 from tp_core.model.decoder import Decoder
 from tp_core.testing.inputs import SIZES, VOCAB, full_rows, noise, some_tokens
 from tp_core.testing.partners import partner
 from tp_core.testing.passes import seeded, training
-
-MODEL_KINDS = ("positional_encoding", "attention", "norm", "mlp", "block")
-SEQUENCE_KINDS = ("positional_encoding", "attention", "block")  # see more than one position
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,13 +41,9 @@ class Harness:
     @property
     def resolved(self) -> ResolvedComponent:
         """The component under test."""
-        plan = self.plan
-        loose = {"optimizer": plan.optimizer, "schedule": plan.schedule}
-        if self.kind in loose:
-            return loose[self.kind]
-        if self.kind in ("sampler", "metric"):
-            return (plan.samplers if self.kind == "sampler" else plan.metrics)[0]
-        return plan.layers[0][self.kind]
+        if self.kind in LAYER_KINDS:
+            return self.plan.layers[0][self.kind]
+        return self.plan.outside[self.kind][0]
 
     @property
     def dims(self) -> Dims:
@@ -136,24 +130,17 @@ def harnesses(catalogue: Catalogue, kind: str, written: Any) -> list[Harness]:
     ]
 
 
-def plan_of(catalogue: Catalogue, **resolved: Any) -> Plan:
-    """A plan of partners with some of them replaced. Raises `ConfigError` where they don't fit."""
-    lists = {"sampler": "samplers", "metric": "metrics"}
-    model: dict[str, Any] = {**SIZES, "positional_encoding": partner("bare")}
-    model |= {kind: partner("plain") for kind in MODEL_KINDS[1:]}
-    train = {kind: partner("plain") for kind in ("optimizer", "schedule")}
-    several: dict[str, list[Any]] = {name: [] for name in lists.values()}
-    for kind, written in resolved.items():
-        if kind in lists:
-            several[lists[kind]] = [written]
-        else:
-            (train if kind in train else model)[kind] = written
-    data = {
-        "model": model,
-        "train": train,
-        "sampling": {"samplers": several["samplers"]},
-        "report": {"metrics": several["metrics"]},
-    }
+def plan_of(catalogue: Catalogue, *, mlp_enabled: bool = True, **written: Any) -> Plan:
+    """A plan of partners with some of them replaced, and with nothing else in its lists.
+
+    Raises `ConfigError` where they don't fit.
+    """
+    data: dict[str, dict[str, Any]] = {"model": {**SIZES, "mlp_enabled": mlp_enabled}}
+    for name, kind in KINDS.items():
+        plain = partner("bare" if name == "positional_encoding" else "plain")
+        one = written.get(name, plain)
+        several = [one] if name in written else []
+        data.setdefault(kind.section, {})[kind.key] = several if kind.many else one
     return make_plan(Source(data, Path("conformance"), lambda key: None), (), catalogue)
 
 

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from tp_core.interfaces.sequence import SequenceInfo
-from tp_core.testing.harness import MODEL_KINDS, Harness, modes
+from tp_core.kernel.kinds import LAYER_KINDS
+from tp_core.testing.harness import Harness, modes
 from tp_core.testing.inputs import LENGTH, PATHS, SIZES, full_rows, noise, some_tokens
 from tp_core.testing.passes import ROUNDING, difference, stream, training
 from tp_core.testing.registry import harness_check
@@ -19,7 +20,7 @@ from tp_core.testing.results import Finding, Worst
 BF16_TOLERANCE = 0.15
 
 
-@harness_check(*MODEL_KINDS)
+@harness_check(*LAYER_KINDS)
 def batch_invariance(harness: Harness) -> Finding:
     """A row in a batch gives what it gives alone, in training too: no statistics over the batch."""
     worst = Worst(ROUNDING)
@@ -33,7 +34,7 @@ def batch_invariance(harness: Harness) -> Finding:
     return worst.finding()
 
 
-@harness_check(*MODEL_KINDS)
+@harness_check(*LAYER_KINDS)
 def bf16_autocast(harness: Harness) -> Finding:
     """Under bf16 autocast it runs, in one pass and through a state, and stays near fp32.
 

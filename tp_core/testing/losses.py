@@ -6,15 +6,16 @@ import torch
 from torch import Tensor
 
 from tp_core.interfaces.sequence import SequenceInfo
+from tp_core.kernel.kinds import LAYER_KINDS
 from tp_core.model.decoder import Decoder
-from tp_core.testing.harness import MODEL_KINDS, Harness
+from tp_core.testing.harness import Harness
 from tp_core.testing.inputs import LENGTH, VOCAB, some_tokens
 from tp_core.testing.passes import ROUNDING, difference, training
 from tp_core.testing.registry import harness_check
 from tp_core.testing.results import PASSED, Finding, NotApplicable, Worst
 
 
-@harness_check(*MODEL_KINDS, first_only=True)
+@harness_check(*LAYER_KINDS, first_only=True)
 def auxiliary_loss(harness: Harness) -> Finding:
     """A loss added by seq.add_loss is a finite sum over tokens, pads apart, and has a gradient."""
     model = harness.model

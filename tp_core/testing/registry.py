@@ -6,11 +6,10 @@ A check of a harness is asked of every harness of a component, and its worst ans
 from __future__ import annotations
 
 import functools
-import os
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from tp_core.kernel.tracebacks import raised_at, summary
 from tp_core.testing.cases import Case
 from tp_core.testing.harness import Harness
 from tp_core.testing.results import Finding, NotApplicable
@@ -95,7 +94,4 @@ def _worst(function: HarnessCheck, harnesses: list[Harness]) -> Finding:
 
 def raised(error: Exception) -> str:
     """An exception in one line, with the place it came from, torch's own code left out."""
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if f"{os.sep}torch{os.sep}" not in frame.filename] or frames
-    at = f" ({own[-1].filename}:{own[-1].lineno})" if own else ""
-    return f"raised {type(error).__name__}: {' '.join(str(error).split())}{at}"
+    return f"raised {summary(error)} ({raised_at(error, outside=('torch',))})"

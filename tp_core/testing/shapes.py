@@ -10,9 +10,10 @@ from torch import Tensor
 
 from tp_core.interfaces.positional_encoding import PositionalEncoding
 from tp_core.interfaces.sequence import SequenceInfo
+from tp_core.kernel.kinds import LAYER_KINDS
 from tp_core.model.decoder import Decoder
 from tp_core.testing.generators import drawing_from
-from tp_core.testing.harness import MODEL_KINDS, Harness
+from tp_core.testing.harness import Harness
 from tp_core.testing.inputs import (
     CPU,
     LENGTH,
@@ -30,7 +31,7 @@ from tp_core.testing.results import PASSED, Finding
 _LAYOUTS = ((3, 5), (1, 1), (2, SIZES["max_seq_len"]))  # rows and tokens, up to the longest row
 
 
-@harness_check(*MODEL_KINDS)
+@harness_check(*LAYER_KINDS)
 def shapes(harness: Harness) -> Finding:
     """Outputs have the shapes and types of the contract, from one token to the longest row."""
     with torch.no_grad():
@@ -88,7 +89,7 @@ def _encoding_faults(encoding: Any, x: Tensor) -> list[str]:
     return faults
 
 
-@harness_check(*MODEL_KINDS, first_only=True)
+@harness_check(*LAYER_KINDS, first_only=True)
 def inputs_kept(harness: Harness) -> Finding:
     """It doesn't write into what it is given: others, the residual sum first, still need it."""
     made = harness.build_component()
@@ -126,7 +127,7 @@ def _unlike(value: object, shape: tuple[int, ...], what: str) -> str:
     return ""
 
 
-@harness_check(*MODEL_KINDS)
+@harness_check(*LAYER_KINDS)
 def gradients(harness: Harness) -> Finding:
     """Every parameter gets a gradient that isn't zero, and none that isn't finite, pads or not."""
     model = harness.model

@@ -7,8 +7,9 @@ from torch import Tensor
 
 from tp_core.interfaces.sequence import SequenceInfo
 from tp_core.interfaces.state import State, reorder
+from tp_core.kernel.kinds import SEQUENCE_KINDS
 from tp_core.model.decoder import Decoder
-from tp_core.testing.harness import SEQUENCE_KINDS, Harness
+from tp_core.testing.harness import Harness
 from tp_core.testing.inputs import CPU, LENGTH, LONG, full_rows, some_tokens
 from tp_core.testing.passes import ROUNDING, capacity, difference, rows_gathered, stream
 from tp_core.testing.registry import harness_check

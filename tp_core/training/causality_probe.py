@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from tp_core.config.components import ResolvedComponent
 from tp_core.errors import TpError
 from tp_core.interfaces.sequence import SequenceInfo
+from tp_core.kernel.kinds import LAYER_KINDS
 from tp_core.model.decoder import Decoder
 
 _ROWS, _LENGTH = 2, 12
@@ -24,8 +25,7 @@ _TOLERANCE = 1e-4
 
 def foreign(components: list[ResolvedComponent]) -> list[ResolvedComponent]:
     """The components of the model that are not built in."""
-    kinds = ("positional_encoding", "attention", "norm", "mlp", "block")
-    return [c for c in components if c.kind in kinds and not c.registered.plugin.builtin]
+    return [c for c in components if c.kind in LAYER_KINDS and not c.registered.plugin.builtin]
 
 
 def find_leak(model: Decoder, components: list[ResolvedComponent]) -> str | None:

@@ -15,6 +15,7 @@ from tp_core.data.layouts import DataLoader
 from tp_core.errors import TpError
 from tp_core.interfaces.roles import ParameterInfo
 from tp_core.interfaces.sequence import SequenceInfo
+from tp_core.kernel.kinds import LAYER_KINDS
 from tp_core.model.decoder import Decoder
 from tp_core.model.device import pick_device
 from tp_core.training.setup import make_optimizer
@@ -71,11 +72,11 @@ def _without_data(plan: Plan, vocab_size: int) -> Decoder:
 
 
 def _layer_table(plan: Plan, model: Decoder) -> Iterable[str]:
-    head = ("layer", "pattern", "encoding", "attention", "norm", "mlp", "block", "parameters")
+    kinds = [kind.rpartition("_")[2] for kind in LAYER_KINDS]
+    head = ("layer", "pattern", *kinds, "parameters")
     rows: list[tuple[str, ...]] = [head]
     for layer, block in zip(plan.layers, model.blocks, strict=True):
-        kinds = ("positional_encoding", "attention", "norm", "mlp", "block")
-        names = [layer[k].name if k != "mlp" or layer.mlp_enabled else "-" for k in kinds]
+        names = [layer[k].name if k != "mlp" or layer.mlp_enabled else "-" for k in LAYER_KINDS]
         count = sum(p.numel() for p in block.parameters())
         rows.append((str(layer.index), layer.label or "-", *names, f"{count:,}"))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

@@ -12,9 +12,9 @@ from typing import Any
 
 from tp_core.evaluation.baselines import baselines
 from tp_core.evaluation.metrics import labels, measure
+from tp_core.interfaces.callbacks import StartEvent
 from tp_core.interfaces.metrics import MetricView, SplitLosses
 from tp_core.plain_data import at
-from tp_core.training.progress import ProgressDisplay
 from tp_core.training.session import Session
 from tp_core.training.signals import Interrupts
 from tp_core.training.trainer import SAMPLES, Trainer
@@ -23,39 +23,43 @@ FINAL_SAMPLES = 64  # texts the report metrics see
 
 
 class Interrupted(KeyboardInterrupt):
-    """Training was asked to stop, and did, with a checkpoint; `signal` is who asked."""
+    """Training was asked to stop, and did, with a checkpoint; `signal` is who asked,
+    `step` the last one taken."""
 
-    def __init__(self, signal: int) -> None:
+    def __init__(self, signal: int, step: int) -> None:
         super().__init__()
-        self.signal = signal
+        self.signal, self.step = signal, step
 
 
-def train(session: Session, progress: ProgressDisplay) -> dict[str, Any]:
-    """Train to the last step and return the summary that was written.
+def run_steps(session: Session) -> dict[str, Any]:
+    """Train to the last step, or until a callback stops it; the summary that was written.
 
     Raises `Diverged` before a non-finite step is taken, and `Interrupted` after a signal.
     """
-    config, state = session.plan.config.train, session.state
+    config, state, callbacks = session.plan.config.train, session.state, session.callbacks
     trainer = Trainer(session)
     losses: dict[str, SplitLosses] = {}
     session.setup.model.train()
+    callbacks.start(_start_event(session, trainer))
     with Interrupts() as interrupts:
         if state.first is None:
-            losses = trainer.evaluate(progress)
-        while state.step < config.max_steps:
+            losses = _evaluate(trainer)
+        while state.step < config.max_steps and state.stopped is None:
             if interrupts.caught:
                 session.save()
                 session.summarise("interrupted")
-                raise Interrupted(interrupts.caught)
+                raise Interrupted(interrupts.caught, state.step)
             began = time.perf_counter()
             result = trainer.step()
             seconds = time.perf_counter() - began
             state.seconds += seconds
-            trainer.write_step(result, seconds)
-            progress.step(state.step, result.loss, result.tokens / seconds)
-            last = state.step == config.max_steps
+            callbacks.tell("on_step", trainer.step_event(result, seconds))
+            state.stopped = callbacks.stop_reason()
+            last = state.step == config.max_steps or state.stopped is not None
             if last or state.step % config.eval_interval == 0:
-                losses = trainer.evaluate(progress)
+                losses = _evaluate(trainer)
+                state.stopped = state.stopped or callbacks.stop_reason()
+            last = last or state.stopped is not None
             if config.sample_interval and (last or state.step % config.sample_interval == 0):
                 trainer.write_samples()
             if last or state.step % config.checkpoint_interval == 0:
@@ -64,12 +68,39 @@ def train(session: Session, progress: ProgressDisplay) -> dict[str, Any]:
     samples = trainer.sample(FINAL_SAMPLES)
     texts = [sample["text"] for sample in samples]
     view = MetricView(losses, texts, [sample["stopped"] for sample in samples])
-    baseline_bits = baselines(session.setup.dataset, has_eos=session.setup.model.has_eos)
+    found = baselines(session.setup.dataset, has_eos=session.setup.model.has_eos)
     return session.summarise(
         "finished",
-        baselines={name: {"val_bits_per_byte": bits} for name, bits in baseline_bits.items()},
+        baselines={name: {"val_bits_per_byte": bits} for name, bits in found.items()},
         metrics=_metrics(session, view),
         samples=texts[:SAMPLES],
+    )
+
+
+def _evaluate(trainer: Trainer) -> dict[str, SplitLosses]:
+    """Evaluate, tell callbacks of it, and keep the model if it is the best so far."""
+    losses, event = trainer.evaluate()
+    trainer.session.callbacks.tell("on_evaluation", event)
+    if event.best:
+        trainer.session.save(best=True)
+    return losses
+
+
+def _start_event(session: Session, trainer: Trainer) -> StartEvent:
+    setup = session.setup
+    return StartEvent(
+        run_id=session.run.id,
+        path=session.run.path,
+        config=session.plan.config.as_data(),
+        step=session.state.step,
+        max_steps=session.plan.config.train.max_steps,
+        resumed=session.resumed,
+        parameters=sum(p.numel() for p in setup.model.parameters()),
+        vocab_size=setup.dataset.tokenizer.vocab_size,
+        phrases=setup.dataset.counts.used,
+        device=str(setup.device),
+        plugin_drift=session.plugin_drift,
+        access=trainer.access(),
     )
 
 

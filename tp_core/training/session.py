@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +15,21 @@ from tp_core.config.plan import Plan
 from tp_core.data.tokenizer import Tokenizer
 from tp_core.errors import TpError
 from tp_core.files import read_json, write_json
-from tp_core.interfaces.metrics import SplitLosses
+from tp_core.interfaces.callbacks import CheckpointEvent
 from tp_core.model.device import peak_memory_mib
 from tp_core.runs.checkpoint import load_last, save_checkpoint
 from tp_core.runs.directory import RunDir
 from tp_core.runs.jsonl import JsonlWriter, truncate
 from tp_core.runs.opening import doesnt_fit, open_plan, plugin_drift_of
 from tp_core.runs.provenance import collect, component_records
+from tp_core.training.callbacks import Callback, Callbacks
+from tp_core.training.metrics_log import MetricsLog
 from tp_core.training.setup import TrainingSetup, make_setup
 
 
 @dataclass
 class TrainingState:
-    """How far a training is: all that a checkpoint holds beside tensors."""
+    """How far a training is. `stopped`: which callback ended it before its last step, and why."""
 
     step: int = 0
     tokens: int = 0
@@ -35,6 +37,7 @@ class TrainingState:
     first: dict[str, Any] | None = None
     latest: dict[str, Any] | None = None
     best: dict[str, Any] | None = None
+    stopped: dict[str, str] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +53,9 @@ class Session:
     provenance: Mapping[str, Any]
     metrics: JsonlWriter
     samples: JsonlWriter
+    callbacks: Callbacks
     plugin_drift: tuple[str, ...] = ()
+    resumed: bool = False
 
     @property
     def plan(self) -> Plan:
@@ -58,21 +63,36 @@ class Session:
 
     def save(self, *, best: bool = False) -> None:
         """Write `best_val.pt`, or `last.pt` with all that a resume needs."""
-        payload: dict[str, Any] = {
+        path = self.run.best_val_path if best else self.run.last_path
+        if best:
+            save_checkpoint(path, self._payload())
+        else:
+            self.metrics.flush_to_disk()
+            self.samples.flush_to_disk()
+            payload = {
+                **self._payload(),
+                "optimizer": self.setup.optimizer.state_dict(),
+                "metrics_offset": self.metrics.offset,
+                "samples_offset": self.samples.offset,
+            }
+            if states := self.callbacks.state_dicts():
+                payload["callbacks"] = states
+            save_checkpoint(path, payload, keep=self.run.previous_path)
+        self.callbacks.tell("on_checkpoint", CheckpointEvent(self.state.step, path))
+
+    def save_as(self, name: str) -> None:
+        """Write the model as it is to `checkpoints/NAME.pt`."""
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in ("best_val", "last", "previous"):
+            raise TpError(f"'{name}' can't be the name of a checkpoint of its own")
+        save_checkpoint(self.run.checkpoints_dir / f"{name}.pt", self._payload())
+
+    def _payload(self) -> dict[str, Any]:
+        return {
             "model": self.setup.model.state_dict(),
             "config": json.dumps(self.plan.config.as_data()),
             "provenance": json.dumps(self.provenance),
             "state": json.dumps(vars(self.state)),
         }
-        if best:
-            save_checkpoint(self.run.best_val_path, payload)
-            return
-        self.metrics.flush_to_disk()
-        self.samples.flush_to_disk()
-        payload["optimizer"] = self.setup.optimizer.state_dict()
-        payload["metrics_offset"] = self.metrics.offset
-        payload["samples_offset"] = self.samples.offset
-        save_checkpoint(self.run.last_path, payload, keep=self.run.previous_path)
 
     def summarise(self, status: str, **more: Any) -> dict[str, Any]:
         """Write `summary.json`: how the training ended and what it reached."""
@@ -87,6 +107,7 @@ class Session:
             "first_val": state.first,
             "last_val": state.latest,
             "best_val": state.best,
+            **({"stopped": state.stopped} if state.stopped else {}),
             **more,
             "perf": {
                 "seconds": round(state.seconds, 3),
@@ -102,7 +123,7 @@ class Session:
         self.samples.close()
 
 
-def start(setup: TrainingSetup, run: RunDir) -> Session:
+def start(setup: TrainingSetup, run: RunDir, callbacks: Sequence[Callback] = ()) -> Session:
     """A new run in a directory that was claimed for it."""
     plan, dataset = setup.plan, setup.dataset
     provenance = collect(
@@ -123,10 +144,10 @@ def start(setup: TrainingSetup, run: RunDir) -> Session:
     write_json(run.provenance_path, provenance)
     # Last, so that a run that has a config has all the rest.
     write_json(run.config_path, plan.config.as_data())
-    return _open(run, setup, TrainingState(), provenance)
+    return _open(run, setup, TrainingState(), provenance, callbacks)
 
 
-def resume(run: RunDir) -> Session:
+def resume(run: RunDir, callbacks: Sequence[Callback] = ()) -> Session:
     """An interrupted run, at its last checkpoint; files written since are cut back to it."""
     plan = open_plan(run)
     if run.summary_path.exists() and read_json(run.summary_path).get("status") == "finished":
@@ -151,7 +172,10 @@ def resume(run: RunDir) -> Session:
         if path.exists() or payload:
             truncate(path, payload[key] if payload else 0)
     run.summary_path.unlink(missing_ok=True)
-    return _open(run, setup, state, provenance, tuple(plugin_drift_of(run, plan)))
+    session = _open(run, setup, state, provenance, callbacks)
+    if payload:
+        session.callbacks.load_state_dicts(payload.get("callbacks", {}))
+    return replace(session, plugin_drift=tuple(plugin_drift_of(run, plan)), resumed=True)
 
 
 def _open(
@@ -159,15 +183,9 @@ def _open(
     setup: TrainingSetup,
     state: TrainingState,
     provenance: Mapping[str, Any],
-    plugin_drift: tuple[str, ...] = (),
+    callbacks: Sequence[Callback],
 ) -> Session:
     metrics, samples = JsonlWriter(run.metrics_path), JsonlWriter(run.samples_path)
-    return Session(run, setup, state, provenance, metrics, samples, plugin_drift)
-
-
-def figures(losses: SplitLosses) -> dict[str, float] | None:
-    """Loss and bits per byte of scored lines; None where they are not finite."""
-    loss, bits = losses.loss, losses.bits_per_byte
-    if loss is None or bits is None or not math.isfinite(loss):
-        return None
-    return {"loss": loss, "bits_per_byte": bits}
+    # First, so that what others do in answer to an event follows its line.
+    log = Callback("metrics.jsonl", MetricsLog(metrics))
+    return Session(run, setup, state, provenance, metrics, samples, Callbacks([log, *callbacks]))

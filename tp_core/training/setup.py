@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from tp_core.assembly.attribution import BuiltComponents
-from tp_core.assembly.builder import Builder, component_error
+from tp_core.assembly.attribution import BuiltComponents, component_error
+from tp_core.assembly.builder import Builder
 from tp_core.config.components import ResolvedComponent
 from tp_core.config.plan import Plan
 from tp_core.data.dataset import Dataset

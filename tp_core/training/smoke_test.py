@@ -128,7 +128,8 @@ _CONTRACT: Mapping[str, Mapping[str, Check]] = {
     "mlp": {"forward": _like_first},
     "block": {"forward": _with_state},
 }
+_ACTIVATIONS = (_like_first, _with_state)
 FINITE: Mapping[str, Mapping[str, Check]] = {
-    "positional_encoding": {"embed": not_finite, "rotate": not_finite},
-    **{kind: {"forward": not_finite} for kind in ("attention", "norm", "mlp", "block")},
+    kind: {name: not_finite for name, check in checks.items() if check in _ACTIVATIONS}
+    for kind, checks in _CONTRACT.items()
 }

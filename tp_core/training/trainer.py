@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,11 +18,11 @@ from tp_core.data.layouts import Batch
 from tp_core.errors import Diverged, RunFailed, TpError
 from tp_core.evaluation.losses import measure_losses
 from tp_core.generation.generate import NotFinite, generate
-from tp_core.interfaces.metrics import SplitLosses
+from tp_core.interfaces.callbacks import EvaluationEvent, StepEvent, TrainingAccess
+from tp_core.interfaces.metrics import SplitLosses, bits_per_byte
 from tp_core.model.batch import on_device
 from tp_core.model.device import peak_memory_mib, seed_dropout
-from tp_core.training.progress import ProgressDisplay
-from tp_core.training.session import Session, figures
+from tp_core.training.session import Session
 from tp_core.training.smoke_test import FINITE
 
 SAMPLES = 5  # texts in samples.jsonl each time
@@ -121,7 +121,7 @@ class Trainer:
         loss = means.pop(_NLL)
         return StepResult(
             loss=loss,
-            bits_per_byte=loss * n_targets / (math.log(2) * n_bytes),
+            bits_per_byte=bits_per_byte(loss * n_targets, n_bytes),
             auxiliary=means,
             grad_norm=norm,
             tokens=n_targets,
@@ -156,30 +156,24 @@ class Trainer:
             self.loss = loss
         return ""
 
-    def _line(self, split: str) -> dict[str, Any]:
-        epoch = round(self.state.step / self.setup.data_loader.steps_per_epoch, 4)
-        return {
-            "step": self.state.step,
-            "tokens": self.state.tokens,
-            "epoch": epoch,
-            "split": split,
-        }
+    @property
+    def epoch(self) -> float:
+        return round(self.state.step / self.setup.data_loader.steps_per_epoch, 4)
 
-    def write_step(self, result: StepResult, seconds: float) -> None:
-        """The metrics line of a training step, under split `batch`."""
-        self.session.metrics.write(
-            {
-                **self._line("batch"),
-                "loss": result.loss,
-                "bits_per_byte": result.bits_per_byte,
-                **({"auxiliary": result.auxiliary} if result.auxiliary else {}),
-                "learning_rate": self.setup.optimizer.param_groups[0]["lr"],
-                "grad_norm": result.grad_norm,
-                "perf": {
-                    "seconds": round(seconds, 6),
-                    "tokens_per_second": round(result.tokens / seconds, 1),
-                },
-            }
+    def step_event(self, result: StepResult, seconds: float) -> StepEvent:
+        """What callbacks hear of a step."""
+        return StepEvent(
+            step=self.state.step,
+            max_steps=self.config.train.max_steps,
+            epoch=self.epoch,
+            tokens=self.state.tokens,
+            batch_tokens=result.tokens,
+            loss=result.loss,
+            bits_per_byte=result.bits_per_byte,
+            auxiliary=result.auxiliary,
+            learning_rate=self.setup.optimizer.param_groups[0]["lr"],
+            grad_norm=result.grad_norm,
+            seconds=seconds,
         )
 
     def evaluation_losses(self) -> dict[str, SplitLosses]:
@@ -193,30 +187,55 @@ class Trainer:
             for name, split in splits.items()
         }
 
-    def evaluate(self, progress: ProgressDisplay) -> dict[str, SplitLosses]:
-        """Score both splits, write their lines, and keep the model if it is the best so far."""
+    def evaluate(self) -> tuple[dict[str, SplitLosses], EvaluationEvent]:
+        """Evaluate both splits, and note whether the model is the best so far."""
         began = time.perf_counter()
         losses = self.evaluation_losses()
-        perf: dict[str, float | None] = {"seconds": round(time.perf_counter() - began, 6)}
-        perf["memory_mib"] = peak_memory_mib(self.setup.device)
-        lines = {}
-        for name, split_losses in losses.items():
-            values = figures(split_losses)
-            if values is None:
-                raise Diverged(f"step {self.state.step}: the loss on {name} lines is not finite")
-            lines[name] = {**self._line(name), **values}
-        for line in lines.values():
-            self.session.metrics.write({**line, "perf": perf})
-        state, val = self.state, lines["val"]
-        mark = {key: val[key] for key in ("step", "loss", "bits_per_byte")}
+        seconds = time.perf_counter() - began
+        figures = self.figures(losses)
+        state = self.state
+        mark = {"step": state.step, **figures["val"]}
         state.first = state.first or mark
         state.latest = mark
-        if state.best is None or mark["loss"] < state.best["loss"]:
+        best = state.best is None or mark["loss"] < state.best["loss"]
+        if best:
             state.best = mark
-            self.session.save(best=True)
-        speed = {"tokens_per_second": state.tokens / state.seconds} if state.seconds else {}
-        progress.evaluation(lines, speed)
-        return losses
+        event = EvaluationEvent(
+            step=state.step,
+            max_steps=self.config.train.max_steps,
+            epoch=self.epoch,
+            tokens=state.tokens,
+            losses=figures,
+            best=best,
+            tokens_per_second=state.tokens / state.seconds if state.seconds else None,
+            seconds=seconds,
+            memory_mib=peak_memory_mib(self.setup.device),
+        )
+        return losses, event
+
+    def figures(self, losses: Mapping[str, SplitLosses]) -> dict[str, dict[str, float]]:
+        """Loss and bits per byte by split. Raises `Diverged` where one isn't finite."""
+        found = {}
+        for name, split in losses.items():
+            loss, bits = split.loss, split.bits_per_byte
+            if loss is None or bits is None or not math.isfinite(loss):
+                raise Diverged(f"step {self.state.step}: the loss on {name} lines is not finite")
+            found[name] = {"loss": loss, "bits_per_byte": bits}
+        return found
+
+    def access(self) -> TrainingAccess:
+        """The training itself, for callbacks that act on it."""
+        return TrainingAccess(
+            model=self.setup.model,
+            optimizer=self.setup.optimizer,
+            evaluate=lambda: self.figures(self.evaluation_losses()),
+            log=self._log,
+            save=self.session.save_as,
+        )
+
+    def _log(self, split: str, values: Mapping[str, Any]) -> None:
+        head = {"step": self.state.step, "tokens": self.state.tokens, "epoch": self.epoch}
+        self.session.metrics.write({**head, "split": split, **values})
 
     def sample(self, count: int) -> list[dict[str, Any]]:
         """Unconditional samples from the model as it is; the same streams every time."""
