@@ -15,8 +15,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from tp_core.cli.option_block import describe, toml_value
+from tp_core.cli.option_block import describe
 from tp_core.config.plan import load_plan
+from tp_core.config.toml import to_toml
 from tp_core.errors import ConfigError
 from tp_core.kernel import hookspecs
 from tp_core.kernel.catalogue import OWN, Catalogue, RegisteredComponent, discover
@@ -126,7 +127,7 @@ def _default(options: type[Options], name: str) -> str:
     if info.is_required():
         return "required"
     value = info.get_default(call_default_factory=True)
-    return "null" if value is None else f"`{_cell(toml_value(value))}`"
+    return "null" if value is None else f"`{_cell(to_toml(value))}`"
 
 
 def _module_doc(target: str) -> str:

@@ -6,11 +6,19 @@ import json
 import math
 import os
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
 from tp_core.errors import RunFailed, TpError
-from tp_core.files import move, read_json, write_json
+from tp_core.files import (
+    create_file,
+    move,
+    read_json,
+    remove_leftovers,
+    whole_file,
+    write_json,
+)
 
 
 def test_json_keeps_order_and_ends_in_a_newline(tmp_path: Path) -> None:
@@ -77,6 +85,47 @@ def test_new_files_are_readable_by_others(tmp_path: Path) -> None:
     plain = tmp_path / "plain"
     plain.write_text("")
     assert path.stat().st_mode == plain.stat().st_mode
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_new_file_takes_no_place_of_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    if not links:
+        monkeypatch.setattr("os.link", refuse)
+    path = tmp_path / "report.json"
+    create_file(path, b"first")
+    with pytest.raises(FileExistsError):
+        create_file(path, b"second")
+    assert path.read_bytes() == b"first"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_is_there_when_it_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "weights"
+
+    def stop(file: BinaryIO) -> None:
+        file.write(b"half")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), whole_file(path) as file:
+        stop(file)
+    assert list(tmp_path.iterdir()) == []
+    with whole_file(path) as file:
+        file.write(b"one")
+        assert not path.exists()
+    assert path.read_bytes() == b"one"
+
+
+def test_leftovers_are_what_writers_leave(tmp_path: Path) -> None:
+    kept = tmp_path / "kept.tmp"
+    kept.write_bytes(b"")
+    (tmp_path / ".summary.json.0123abcd.tmp").write_bytes(b"half")
+    remove_leftovers(tmp_path)
+    assert list(tmp_path.iterdir()) == [kept]
 
 
 # --- as on Windows ---

@@ -13,6 +13,7 @@ from tiny_runs import CONFIG, phrases, split, train
 
 from tp_core.compare import evaluated_run
 from tp_core.compare.differences import config_differences
+from tp_core.evaluation.losses import measure_lines
 from tp_core.generation.generate import Continuation
 from tp_core.interfaces import SequenceInfo
 from tp_core.runs.directory import RunDir
@@ -65,7 +66,7 @@ def test_the_figures_are_those_of_the_runs(tp: Run, runs_dir: Path) -> None:
 def test_scores_are_in_the_order_of_the_file(runs_dir: Path) -> None:
     loaded = open_run(RunDir(runs_dir / "a1"))
     val = evaluated_run.open_run_data(loaded).val
-    scores = evaluated_run.score_all(loaded, val)
+    scores = measure_lines(loaded.model, loaded.tokenizer, val, 64, loaded.autocast)
     for index in (0, len(val) // 2, len(val) - 1):
         tokens = loaded.tokenizer.encode(val.text(index))
         row = torch.tensor([[loaded.tokenizer.bos_id, *tokens]])

@@ -11,7 +11,7 @@ import pytest
 import tomli
 from pydantic import Field
 
-from tp_core.cli.option_block import describe, option_block, toml_value
+from tp_core.cli.option_block import describe, option_block
 from tp_core.config.components import resolve_spec
 from tp_core.config.plan import load_plan
 from tp_core.kernel.catalogue import Catalogue, Plugin, RegisteredComponent
@@ -138,25 +138,6 @@ def test_a_description_cannot_break_out_of_its_comment() -> None:
 
     table = table_of(option_block(a_component(Sly)), "norm")
     assert table == {"name": "tp-odd:odd", "eps": 0.5}
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (True, "true"),
-        (3, "3"),
-        (1e22, "1e+22"),
-        ('a"b\\', r'"a\"b\\"'),
-        ([1, "x"], '[1, "x"]'),
-        ((), "[]"),
-        ({"k": [False]}, "{ k = [false] }"),
-        (Spec("rmsnorm"), '"rmsnorm"'),
-        (Spec("rmsnorm", {"eps": 0.1}), '{ name = "rmsnorm", eps = 0.1 }'),
-    ],
-)
-def test_toml_values(value: Any, text: str) -> None:
-    assert toml_value(value) == text
-    assert "v" in tomli.loads(f"v = {text}")
 
 
 def test_ranges_in_words() -> None:

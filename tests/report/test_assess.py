@@ -14,7 +14,8 @@ from tp_core.errors import TpError
 from tp_core.evaluation.metrics import labels
 from tp_core.interfaces import Headline, MetricView
 from tp_core.kernel.options import Spec
-from tp_core.report.assess import assess, lookup, numbers
+from tp_core.plain_data import at
+from tp_core.report.assess import assess, numbers
 
 VIEW = MetricView(
     samples=["aa", "b", "b", "cccc", "aa", "dd", "e", "ffffff", "g", "hh"],
@@ -69,7 +70,7 @@ def test_samples_stand_beside_as_many_real_phrases() -> None:
     [found] = assess([(resolved("lengths"), Lengths())], VIEW, seed=0)
     assert list(found.readings) == ["samples", "held_out", "training"]
     assert [one.n for one in found.readings.values()] == [10, 10, 10]
-    means = {name: lookup(one.result, "length.mean") for name, one in found.readings.items()}
+    means = {name: at(one.result, "length.mean") for name, one in found.readings.items()}
     assert means["samples"] == 2.2
     assert 2 <= means["held_out"] <= 3
     assert 7 <= means["training"] <= 8
@@ -156,5 +157,5 @@ def test_two_of_one_name_both_have_results() -> None:
 def test_numbers_and_lookup() -> None:
     result = {"a": {"b": 0.5, "n": 3}, "c": None, "d": 1.0, "e": "x", "f": True}
     assert numbers(result) == {"a.b": 0.5, "d": 1.0}
-    assert lookup(result, "a.b") == 0.5
-    assert [lookup(result, key) for key in ("a.x", "a.b.c", "z")] == [None] * 3
+    assert at(result, "a.b") == 0.5
+    assert [at(result, key) for key in ("a.x", "a.b.c", "z")] == [None] * 3

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from tp_core.cli.terminal import clean
-from tp_core.report.curves import curve_svg
-from tp_core.report.page import render_page
+from tp_core.report.page import curve_svg, render_page
 from tp_core.report.tables import number, tables
 
 EVIL = "<script>alert('x')</script> & \x1b[2J \u202e \x9b \" {{ 7 * 7 }}"
@@ -149,20 +148,20 @@ def test_without_a_curve() -> None:
 
 
 def test_the_drawing() -> None:
-    drawing = curve_svg(CURVE, BASELINES, 20)
+    drawing = curve_svg(document(step=20))
     root = ElementTree.fromstring(drawing)
     assert root.tag.endswith("svg")
-    assert drawing == curve_svg(CURVE, BASELINES, 20)
+    assert drawing == curve_svg(document(step=20))
     assert "currentColor" in drawing
     assert "#010203" not in drawing
     words = " ".join(text for text in root.itertext())
     for label in ("training", "validation", "step 20", "bits per byte", "character 5gram"):
         assert label in words
-    assert "step 15" not in curve_svg(CURVE, BASELINES, 15)  # no evaluation there
+    assert "step 15" not in curve_svg(document(step=15))  # no evaluation there
 
 
 def test_one_evaluation_is_a_drawing() -> None:
-    ElementTree.fromstring(curve_svg(CURVE[:1], {}, 0))
+    ElementTree.fromstring(curve_svg(document(curve=CURVE[:1], baselines={}, step=0)))
 
 
 def test_numbers() -> None:

@@ -6,9 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-import scipy.stats
 
-from tp_core.report.verdict import Evidence, Point, judge, points, tail
+from tp_core.report.verdict import Evidence, Point, judge, points
 
 
 def curve(*val: float, train: tuple[float, ...] | None = None) -> tuple[Point, ...]:
@@ -108,17 +107,6 @@ def test_memorises_by_copies_of_which_too_few_are_held_out() -> None:
     # All of two different samples, of a greedy chain: that proves nothing.
     assert label(copies={"train": 2, "val": 0}, distinct_samples=2) == "generalises"
     assert label(distinct_samples=0) == "generalises"
-
-
-@pytest.mark.parametrize(
-    ("k", "n", "p"), [(3, 10, 0.2), (0, 5, 0.5), (80, 84, 0.9), (4990, 5000, 0.99), (5, 5, 0.1)]
-)
-def test_tail_is_scipys(k: int, n: int, p: float) -> None:
-    assert tail(k, n, p) == pytest.approx(scipy.stats.binom.sf(k - 1, n, p), rel=1e-9)
-
-
-def test_tail_at_the_edges() -> None:
-    assert [tail(0, 3, 0.0), tail(1, 3, 0.0), tail(3, 3, 1.0)] == [1, 0, 1]
 
 
 def test_points_are_the_lines_of_both_splits() -> None:

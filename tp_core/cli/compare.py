@@ -89,7 +89,7 @@ def command(
         groups=tuple(groups),
         config=tuple(config_differences([run.config for run in evaluated])),
         provenance=tuple(provenance_differences([run.provenance for run in evaluated])),
-        verdicts=tuple(compare_groups(groups)),
+        differences=tuple(compare_groups(groups)),
     )
     if as_json:
         emit_json(as_data(comparison))

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import re
 import types
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
-from pydantic_core import to_jsonable_python
 
 from tp_core.cli.terminal import one_line
+from tp_core.config.toml import to_toml
 from tp_core.kernel.catalogue import RegisteredComponent
 from tp_core.kernel.kinds import KINDS, Kind
-from tp_core.kernel.options import Spec, SpecKind
-
-_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+from tp_core.kernel.options import SpecKind
 
 
 def option_block(registered: RegisteredComponent) -> str:
@@ -28,16 +24,16 @@ def option_block(registered: RegisteredComponent) -> str:
     """
     model = registered.component.options
     defaults = model.model_construct().model_dump(mode="json", warnings=False)
-    lines = [*_heading(KINDS[registered.kind]), f"name = {toml_value(registered.qualified)}"]
+    lines = [*_heading(KINDS[registered.kind]), f"name = {to_toml(registered.qualified)}"]
     for name, info in model.model_fields.items():
         required = ", required" if info.is_required() else ""
         lines.append(f"# {describe(info)}{required}: {one_line(info.description or '')}")
         if defaults.get(name) is None:
             given = [_own(name, one) for one in info.examples or () if one is not None]
-            examples = [toml_value(one) for one in given]
+            examples = [to_toml(one) for one in given]
             lines.append(f"# {name} = {examples[0] if examples else '...'}")
         else:
-            lines.append(f"{name} = {toml_value(defaults[name])}")
+            lines.append(f"{name} = {to_toml(defaults[name])}")
     return "\n".join(lines)
 
 
@@ -50,25 +46,6 @@ def _own(name: str, example: Any) -> Any:
 def describe(info: FieldInfo) -> str:
     """Type and range of an option in a few words: `float in [0, 1)`, `int >= 1 or null`."""
     return _words(info.annotation, info.metadata)
-
-
-def toml_value(value: Any) -> str:
-    """A plain value, an option or a spec as TOML writes it on one line."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, (int, float)):
-        return repr(value)
-    if isinstance(value, str):
-        # JSON's escapes are TOML's, except that JSON leaves DEL bare.
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-    if isinstance(value, Spec):
-        return toml_value(value.as_data() if value.options else value.name)
-    if isinstance(value, Mapping):
-        pairs = (f"{_key(k)} = {toml_value(v)}" for k, v in value.items() if v is not None)
-        return "{ " + ", ".join(pairs) + " }"
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(map(toml_value, value)) + "]"
-    return toml_value(to_jsonable_python(value, fallback=str))
 
 
 def _heading(kind: Kind) -> list[str]:
@@ -94,7 +71,7 @@ def _words(annotation: Any, metadata: Iterable[Any] = ()) -> str:
     if origin in (Union, types.UnionType):
         return " or ".join("null" if one is type(None) else _words(one, metadata) for one in inner)
     if origin is Literal:
-        return " or ".join(toml_value(one) for one in inner)
+        return " or ".join(to_toml(one) for one in inner)
     if origin in (tuple, list):
         items = " and ".join(_words(one) for one in inner if one is not Ellipsis)
         return f"list of {items}{_range(metadata)}"
@@ -133,7 +110,3 @@ def _range(metadata: Iterable[Any]) -> str:
     if "pattern" in bound:
         words += f" matching {bound['pattern']}"
     return words
-
-
-def _key(name: str) -> str:
-    return name if _BARE_KEY.fullmatch(name) else toml_value(name)

@@ -80,7 +80,7 @@ def command(
     if term:
         if out is not None or force:
             raise click.UsageError("--term writes no picture: leave out --out and --force")
-        from tp_core.plots.draw import draw_text
+        from tp_core.plots.terminal import draw_text
 
         columns, lines = shutil.get_terminal_size(_FALLBACK)
         color = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
@@ -97,7 +97,7 @@ def command(
             )
         )
         return
-    from tp_core.plots.draw import FORMATS, draw
+    from tp_core.plots.picture import FORMATS, draw
 
     path = out or Path(f"loss-{'+'.join(runs)[:100]}.svg")
     suffix = path.suffix[1:].lower()

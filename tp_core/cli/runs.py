@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,10 @@ from tp_core.cli.groups import Group
 from tp_core.cli.terminal import emit, emit_json, emit_table, note, one_line, warn
 from tp_core.errors import TpError
 from tp_core.files import read_json
+from tp_core.plain_data import brief, leaves
 from tp_core.runs.directory import RunDir, find_run, is_locked, remove_run, runs_in
 from tp_core.runs.plugin_drift import requirements
 from tp_core.runs.query import FIGURES, Condition, FoundRun, find_runs
-from tp_core.runs.query import show as show_value
 from tp_core.runs.summary import RunSummary, summarize
 
 
@@ -67,13 +67,17 @@ def list_(
         numbers = ("step", "loss", "bits/byte", "parameters")
         emit_table(
             ("id", "status", *numbers, *keys),
-            [(*_row(run.summary), *(show_value(run.get(key)) for key in keys)) for run in runs],
+            [(*_row(run.summary), *(_cell(run.get(key)) for key in keys)) for run in runs],
             right=numbers,
         )
     elif there:
         note(f"none of the {len(there)} runs in '{runs_dir}' is as --where says")
     else:
         note(f"no runs in '{runs_dir}': `tp train --config FILE` makes one")
+
+
+def _cell(value: Any) -> str:
+    return "" if value is None else brief(value)
 
 
 def _picked(run: FoundRun, keys: Sequence[str]) -> dict[str, Any]:
@@ -128,6 +132,8 @@ def show(id_: str, runs_dir: Path, as_json: bool) -> None:
     sizes = {path.relative_to(run.path).as_posix(): path.stat().st_size for path in stored}
     provenance = dict(files["provenance"] or {})
     listed = provenance.pop("components", None)
+    if isinstance(words := provenance.get("command"), list):
+        provenance["command"] = shlex.join(map(str, words))
     records = [one for one in _list(listed) if isinstance(one, Mapping)]
     if as_json:
         checkpoints = [{"file": name, "bytes": size} for name, size in sizes.items()]
@@ -137,10 +143,10 @@ def show(id_: str, runs_dir: Path, as_json: bool) -> None:
     sections = {
         "": _head(run, summary),
         "config": _config_lines(files["config"] or {}),
-        "summary": list(_figures(files["summary"] or {})),
+        "summary": _figures(files["summary"] or {}),
         "components": [*map(_component_line, records)],
         "its plugins again (pip install -r)": requirements(records),
-        "provenance": list(_figures(provenance)),
+        "provenance": _figures(provenance),
         "checkpoints": [
             f"{name}: {_short(size, (' B', ' kB', ' MB', ' GB'))}" for name, size in sizes.items()
         ],
@@ -200,35 +206,18 @@ def _config_lines(config: Mapping[str, Any]) -> list[str]:
     for section, table in config.items():
         if isinstance(table, Mapping):
             words = [
-                f"{key}={_brief(value)}" for key, value in table.items() if value not in ({}, [])
+                f"{key}={brief(value)}" for key, value in table.items() if value not in ({}, [])
             ]
             lines.append(f"{section}: {' '.join(words)}")
     return lines
 
 
-def _brief(value: Any) -> str:
-    if isinstance(value, Mapping):
-        inner = (f"{key}={_brief(item)}" for key, item in value.items())
-        return str(value["name"]) if "name" in value else "{" + " ".join(inner) + "}"
-    if isinstance(value, list):
-        return ",".join(map(_brief, value))
-    if value is None:
-        return "null"
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _figures(node: Any, name: str = "") -> Iterator[str]:
+def _figures(data: Mapping[str, Any]) -> list[str]:
     """Everything in nested plain data, a line each: `outer.inner = value`."""
-    if isinstance(node, Mapping):
-        for key, value in node.items():
-            yield from _figures(value, f"{name}.{key}" if name else str(key))
-    elif name == "command" and isinstance(node, list):
-        yield f"{name} = {shlex.join(map(str, node))}"
-    elif isinstance(node, list):
-        for index, value in enumerate(node):
-            yield from _figures(value, f"{name}.{index}")
-    else:
-        yield f"{name} = {f'{node:.6g}' if isinstance(node, float) else _brief(node)}"
+    return [
+        f"{key} = {f'{value:.6g}' if isinstance(value, float) else brief(value)}"
+        for key, value in leaves(data, opened=lambda items: True)
+    ]
 
 
 def _list(value: object) -> list[Any]:

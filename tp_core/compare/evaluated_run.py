@@ -12,10 +12,9 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from tp_core.data.batches import eval_batches
 from tp_core.data.dataset import Dataset, TokenizedSplit
 from tp_core.errors import TpError
-from tp_core.evaluation.losses import measure_losses
+from tp_core.evaluation.losses import measure_lines
 from tp_core.files import read_json
 from tp_core.generation.generate import generate
 from tp_core.generation.sampler_chain import SamplerChain
@@ -100,7 +99,7 @@ def evaluate_run(
     dataset, without = _data(loaded)
     losses = lines = None
     if dataset is not None:
-        losses = score_all(loaded, dataset.val)
+        losses = measure_lines(loaded.model, loaded.tokenizer, dataset.val, _BATCH, loaded.autocast)
         lines = _identity(dataset.val)
         without = "" if len(dataset.val) else "it has no validation lines"
     return EvaluatedRun(
@@ -118,15 +117,6 @@ def evaluate_run(
         without=without,
         plugin_drift=loaded.plugin_drift,
     )
-
-
-def score_all(loaded: LoadedRun, split: TokenizedSplit) -> SplitLosses:
-    """Scores of every line of a split, in the order of the file."""
-    batches = eval_batches(split, _BATCH, len(split))
-    losses = measure_losses(loaded.model, loaded.tokenizer, split, batches, loaded.autocast)
-    order = torch.cat([torch.from_numpy(b) for b in batches]) if batches else torch.empty(0)
-    back = order.argsort().numpy()
-    return SplitLosses(losses.nll[back], losses.tokens[back], losses.bytes[back])
 
 
 def flops_per_token(loaded: LoadedRun) -> float:

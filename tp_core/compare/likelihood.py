@@ -1,10 +1,9 @@
 """Whether one model finds the validation lines likelier than another, and how sure that is.
 
 Two checkpoints are compared line by line: what the lines have in common (some are hard for any
-model) cancels in the difference. The interval is a percentile bootstrap over lines (Efron &
-Tibshirani 1993, chapter 13). It says what other lines of the same kind might have shown; what
-another seed might have, only runs with other seeds can say, and with those the interval is
-Student's over seeds.
+model) cancels in the difference. The interval is a bootstrap over lines. It says what other lines
+of the same kind might have shown; what another seed might have, only runs with other seeds can say,
+and with those the interval is Student's over seeds.
 """
 
 from __future__ import annotations
@@ -20,23 +19,7 @@ import numpy as np
 from tp_core.compare.evaluated_run import EvaluatedRun
 from tp_core.interfaces.metrics import SplitLosses
 from tp_core.rng import generator
-
-LEVEL = 0.95
-RESAMPLES = 2000
-_DRAWS_AT_ONCE = 4_000_000
-
-
-@dataclass(frozen=True)
-class Interval:
-    """An estimate with the interval that holds the truth in 95 of 100 such comparisons."""
-
-    estimate: float
-    low: float
-    high: float
-
-    @property
-    def excludes_zero(self) -> bool:
-        return self.low > 0 or self.high < 0
+from tp_core.statistics import Interval, ratio_interval, student_interval, welch_interval
 
 
 @dataclass(frozen=True)
@@ -59,7 +42,7 @@ class Group:
         """The mean over seeds; None for less than two, or where a run has no scores."""
         values = [run.bits_per_byte for run in self.replicates]
         known = [value for value in values if value is not None]
-        return mean_interval(known) if 1 < len(known) == len(values) else None
+        return student_interval(known) if 1 < len(known) == len(values) else None
 
 
 @dataclass(frozen=True)
@@ -91,10 +74,10 @@ def compare_groups(groups: Sequence[Group]) -> list[LikelihoodDifference]:
     if len(groups) == 1:
         first, *others = groups[0].runs
         return [_by_lines(first, other) for other in others]
-    return [_judge(groups[0], other) for other in groups[1:]]
+    return [_by_config(groups[0], other) for other in groups[1:]]
 
 
-def _judge(a: Group, b: Group) -> LikelihoodDifference:
+def _by_config(a: Group, b: Group) -> LikelihoodDifference:
     if len(a.runs) == 1 and len(b.runs) == 1:
         return _by_lines(a.runs[0], b.runs[0])
     for run in (*a.runs, *b.runs):
@@ -112,7 +95,7 @@ def _judge(a: Group, b: Group) -> LikelihoodDifference:
     of_a, of_b = ({s.seed: s.bits_per_byte or 0.0 for s in g.replicates} for g in (a, b))
     if set(of_a) == set(of_b):
         paired = [of_b[seed] - of_a[seed] for seed in of_a]
-        return LikelihoodDifference(a.name, b.name, mean_interval(paired), "seeds, paired")
+        return LikelihoodDifference(a.name, b.name, student_interval(paired), "seeds, paired")
     values = (list(of_a.values()), list(of_b.values()))
     return LikelihoodDifference(a.name, b.name, welch_interval(*values), "seeds")
 
@@ -121,7 +104,10 @@ def _by_lines(a: EvaluatedRun, b: EvaluatedRun) -> LikelihoodDifference:
     refusal = why_not(a, b)
     if refusal or a.losses is None or b.losses is None:
         return LikelihoodDifference(a.id, b.id, None, "lines", refusal)
-    return LikelihoodDifference(a.id, b.id, paired_bootstrap(a.losses, b.losses), "lines")
+    if len(a.losses.nll) < 2:
+        why = f"{a.id} and {b.id} have a single validation line, which says nothing of others"
+        return LikelihoodDifference(a.id, b.id, None, "lines", why)
+    return LikelihoodDifference(a.id, b.id, paired_difference(a.losses, b.losses), "lines")
 
 
 def why_not(a: EvaluatedRun, b: EvaluatedRun) -> str:
@@ -146,37 +132,7 @@ def _data(run: EvaluatedRun) -> Mapping[str, Any]:
     return run.provenance.get("data") or {}
 
 
-def paired_bootstrap(a: SplitLosses, b: SplitLosses) -> Interval:
-    """Bits per byte of b minus those of a, over the same lines in the same order."""
-    difference, size = b.nll - a.nll, a.bytes.astype(np.float64)
-    n = len(difference)
-    draw = generator(0, "compare", "lines")
-    means = []
-    step = max(1, _DRAWS_AT_ONCE // n)
-    for start in range(0, RESAMPLES, step):
-        picked = draw.integers(n, size=(min(step, RESAMPLES - start), n))
-        means.append(difference[picked].sum(1) / size[picked].sum(1))
-    resampled = np.concatenate(means) / math.log(2)
-    low, high = np.quantile(resampled, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Interval(float(difference.sum() / size.sum() / math.log(2)), float(low), float(high))
-
-
-def mean_interval(values: Sequence[float]) -> Interval:
-    """Student's interval of a mean over two or more independent values."""
-    from scipy import stats
-
-    mean, n = float(np.mean(values)), len(values)
-    error = float(np.std(values, ddof=1)) / math.sqrt(n)
-    half_width = float(stats.t.ppf((1 + LEVEL) / 2, n - 1)) * error
-    return Interval(mean, mean - half_width, mean + half_width)
-
-
-def welch_interval(a: Sequence[float], b: Sequence[float]) -> Interval:
-    """Mean of b minus mean of a, by Welch (1947): their variances may differ."""
-    from scipy import stats
-
-    estimate = float(np.mean(b) - np.mean(a))
-    if np.ptp(a) == np.ptp(b) == 0:
-        return Interval(estimate, estimate, estimate)
-    interval = stats.ttest_ind(b, a, equal_var=False).confidence_interval(LEVEL)
-    return Interval(estimate, float(interval.low), float(interval.high))
+def paired_difference(a: SplitLosses, b: SplitLosses) -> Interval:
+    """Bits per byte of b minus those of a, over the same two or more lines in the same order."""
+    bits = (b.nll - a.nll) / math.log(2)
+    return ratio_interval(bits, a.bytes.astype(np.float64), generator(0, "compare", "lines"))

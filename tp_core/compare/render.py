@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -10,7 +9,9 @@ from typing import Any
 
 from tp_core.compare.differences import Difference
 from tp_core.compare.evaluated_run import EvaluatedRun
-from tp_core.compare.likelihood import Group, Interval, LikelihoodDifference
+from tp_core.compare.likelihood import Group, LikelihoodDifference
+from tp_core.plain_data import brief
+from tp_core.statistics import Interval
 
 _HASH = re.compile(r"[0-9a-f]{40,}")
 
@@ -33,13 +34,13 @@ class Comparison:
     groups: tuple[Group, ...]
     config: tuple[Difference, ...]
     provenance: tuple[Difference, ...]
-    verdicts: tuple[LikelihoodDifference, ...]
+    differences: tuple[LikelihoodDifference, ...]
 
     @property
     def remarks(self) -> list[str]:
         """What a reader must know to read the figures right."""
         found = []
-        judged = any(verdict.difference for verdict in self.verdicts)
+        judged = any(one.difference for one in self.differences)
         if judged and all(len(group.runs) == 1 for group in self.groups):
             found.append(ONE_SEED)
         if judged and len(self.groups) == 1 and len(self.groups[0].replicates) > 1:
@@ -91,7 +92,7 @@ def sections(comparison: Comparison) -> Iterator[Section]:
             ("runs that differ only in train.seed", "bits/byte, mean and 95 % interval"),
             tuple((group.name, interval(group.bits_per_byte)) for group in many),
         )
-    yield Section("bits per byte", lines=tuple(map(verdict_line, comparison.verdicts)))
+    yield Section("bits per byte", lines=tuple(map(difference_line, comparison.differences)))
     for title, differences in (
         ("config", comparison.config),
         ("provenance", comparison.provenance),
@@ -123,17 +124,17 @@ def _difference_rows(
         yield "" if index else difference.key, ", ".join(having), text
 
 
-def verdict_line(verdict: LikelihoodDifference) -> str:
+def difference_line(one: LikelihoodDifference) -> str:
     """`B − A = −0.042 [−0.055, −0.030]: B is better`"""
-    if verdict.difference is None:
-        return f"{verdict.b} and {verdict.a} are not compared: {verdict.refusal}"
-    found = verdict.difference
+    if one.difference is None:
+        return f"{one.b} and {one.a} are not compared: {one.refusal}"
+    found = one.difference
     if not found.excludes_zero:
         words = "no difference beyond chance"
     else:
-        words = f"{verdict.b if found.estimate < 0 else verdict.a} is better"
-    what = "paired by validation line" if verdict.by == "lines" else f"over {verdict.by}"
-    return f"{verdict.b} − {verdict.a} = {interval(found, signed=True)}, {what}: {words}"
+        words = f"{one.b if found.estimate < 0 else one.a} is better"
+    what = "paired by validation line" if one.by == "lines" else f"over {one.by}"
+    return f"{one.b} − {one.a} = {interval(found, signed=True)}, {what}: {words}"
 
 
 def interval(found: Interval | None, signed: bool = False) -> str:
@@ -159,9 +160,7 @@ def value(written: Any) -> str:
         return f"{written['name']}({options})" if options else written["name"]
     if isinstance(written, (list, tuple)):
         return ", ".join(map(value, written)) or "[]"
-    if written is None or isinstance(written, (bool, dict)):
-        return json.dumps(written, ensure_ascii=False)
-    return str(written)
+    return brief(written)
 
 
 def as_markdown(comparison: Comparison) -> str:
@@ -215,13 +214,13 @@ def as_data(comparison: Comparison) -> dict[str, Any]:
         ],
         "differences": [
             {
-                "a": verdict.a,
-                "b": verdict.b,
-                "by": verdict.by,
-                "bits_per_byte": _interval(verdict.difference),
-                "refusal": verdict.refusal or None,
+                "a": one.a,
+                "b": one.b,
+                "by": one.by,
+                "bits_per_byte": _interval(one.difference),
+                "refusal": one.refusal or None,
             }
-            for verdict in comparison.verdicts
+            for one in comparison.differences
         ],
         "config": _rows(comparison.config),
         "provenance": _rows(comparison.provenance),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from tp_core.config.source_lines import KeyPath
+from tp_core.config.toml import encodes, to_toml
 from tp_core.errors import did_you_mean
 from tp_core.kernel.options import Spec, Table, validate
 
@@ -61,21 +61,13 @@ def _foreign(value: Any, key: KeyPath = ()) -> Iterator[Fault]:
         for index, item in enumerate(value):
             yield from _foreign(item, (*key, str(index)))
     elif isinstance(value, str):
-        if not _encodes(value):
+        if not encodes(value):
             yield key, f"{show(value)} is no Unicode text"
     elif isinstance(value, int):
         if value.bit_length() > 64:
             yield key, f"{show(value)} is more than 64 bits hold"
     elif value is not None and not isinstance(value, (float, Spec)):
         yield key, f"{show(value)} is no text, number, boolean, list or table"
-
-
-def _encodes(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _explain(error: ValidationError, model: type[Table], what: str) -> list[Fault]:
@@ -126,22 +118,5 @@ def _choices(item: Any) -> list[str]:
 
 def show(value: Any) -> str:
     """A value as TOML writes it, cut short."""
-    text = _show(value)
+    text = to_toml(value)
     return text if len(text) <= 60 else text[:57] + "..."
-
-
-def _show(value: Any) -> str:
-    if value is None or isinstance(value, bool):
-        return json.dumps(value)
-    if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=not _encodes(value))
-    if isinstance(value, int) and value.bit_length() > 64:
-        return f"a number of {value.bit_length()} bits"
-    if isinstance(value, Spec):
-        value = value.as_data()
-    if isinstance(value, Mapping):
-        inside = ", ".join(f"{name} = {_show(item)}" for name, item in value.items())
-        return f"{{ {inside} }}" if inside else "{}"
-    if isinstance(value, (list, tuple)):
-        return f"[{', '.join(map(_show, value))}]"
-    return str(value)

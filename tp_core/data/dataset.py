@@ -6,12 +6,12 @@ are applied after loading, so changing them builds nothing anew. Torch-free.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import io
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -24,7 +24,8 @@ from tp_core.data.lines import Lines, parse_lines, read_bytes, split_lines
 from tp_core.data.text import cut_chunks, parse_text, split_text, tokenize_text
 from tp_core.data.tokenized import TokenizedSplit, cut_lines, offsets_of
 from tp_core.data.tokenizer import Tokenizer
-from tp_core.errors import TpError
+from tp_core.errors import RunFailed, TpError
+from tp_core.files import replace_file
 
 __all__ = ["Counts", "Dataset", "Layout", "Overlong", "TokenizedSplit", "load_dataset"]
 
@@ -274,11 +275,6 @@ def _write_cache(file: Path, whole: Dataset) -> None:
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)
     payload = buffer.getvalue()
-    temporary = file.with_suffix(f".{os.getpid()}")
-    try:
+    with suppress(OSError, RunFailed):  # costs time at the next start, nothing else
         file.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(hashlib.sha256(payload).digest() + payload)
-        temporary.replace(file)
-    except OSError:  # costs time at the next start, nothing else
-        with contextlib.suppress(OSError):
-            temporary.unlink()
+        replace_file(file, hashlib.sha256(payload).digest() + payload)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -61,3 +62,37 @@ def measure_losses(
         bytes=split.bytes_[order],
         token_losses=tokens_seen.losses() if tokens_seen is not None else None,
     )
+
+
+def measure_lines(
+    model: Decoder,
+    tokenizer: Tokenizer,
+    split: TokenizedSplit,
+    batch_size: int,
+    autocast: Autocast,
+    *,
+    lines: NDArray[np.int64] | None = None,
+    token_losses: bool = False,
+) -> SplitLosses:
+    """Score `lines` of a split in the order given, or all of it in the order of the file.
+
+    They are batched by length, so that little of a batch is padding.
+    """
+    lines = np.arange(len(split)) if lines is None else lines
+    by_length = np.argsort(split.lengths[lines], kind="stable")
+    batches = [
+        lines[by_length[start : start + batch_size]] for start in range(0, len(lines), batch_size)
+    ]
+    losses = measure_losses(model, tokenizer, split, batches, autocast, token_losses=token_losses)
+    tokens = losses.token_losses
+    if tokens is not None:
+        order = np.argsort(np.repeat(by_length, losses.tokens), kind="stable")
+        columns = ("nll", "position", "end", "confidence", "correct")
+        tokens = replace(tokens, **{name: getattr(tokens, name)[order] for name in columns})
+    back = np.argsort(by_length, kind="stable")
+    return replace(select_lines(losses, back), token_losses=tokens)
+
+
+def select_lines(losses: SplitLosses, lines: NDArray[np.int64]) -> SplitLosses:
+    """Scores of these of the scored lines, in this order, without those of their tokens."""
+    return SplitLosses(losses.nll[lines], losses.tokens[lines], losses.bytes[lines])

@@ -9,6 +9,7 @@ from typing import Any
 
 from tp_core.assembly.attribution import attribute_errors, component_error
 from tp_core.config.components import ResolvedComponent
+from tp_core.config.toml import to_toml
 from tp_core.interfaces.metrics import MetricView
 
 
@@ -26,11 +27,11 @@ def _told_apart(one: ResolvedComponent, resolved: Sequence[ResolvedComponent]) -
     options = one.spec.options
     others = [other.spec.options for other in resolved if other.name == one.name]
     differing = (key for key in options if any(o.get(key) != options[key] for o in others))
-    return ",".join([one.name, *(f"{key}={_plain(options[key])}" for key in differing)])
+    return ",".join([one.name, *(f"{key}={_written(options[key])}" for key in differing)])
 
 
-def _plain(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+def _written(value: Any) -> str:
+    return value if isinstance(value, str) else to_toml(value)
 
 
 def measure(resolved: ResolvedComponent, metric: Any, view: MetricView) -> dict[str, Any]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, Literal
 
 from tp_core.errors import TpError
+from tp_core.plain_data import finite
 from tp_core.runs.directory import RunDir
 from tp_core.runs.jsonl import read_jsonl
 from tp_core.runs.summary import Status, summarize
@@ -48,18 +48,23 @@ class RunCurves:
     val: Curve
     best: tuple[int, float, float] | None
 
+    @property
+    def title(self) -> str:
+        """The run's id, and its status unless it is finished."""
+        return self.id if self.status == "finished" else f"{self.id} ({self.status})"
+
 
 def read_curves(run: RunDir, axis: Axis = "steps", figure: Figure = "loss") -> RunCurves:
     """Raises `TpError` for a run without a single loss, and for a damaged line, which it names."""
     lines = read_jsonl(run.metrics_path) if run.metrics_path.exists() else []
-    lines = sorted(lines, key=lambda line: _number(line, "step") or 0.0)
+    lines = sorted(lines, key=lambda line: finite(line.get("step")) or 0.0)
     places = [*_places(run, lines, axis)]
     curves: dict[str, Curve] = {}
     for split in ("batch", "train", "val"):
         points = [
             (place, y)
             for place, line in zip(places, lines, strict=True)
-            if line.get("split") == split and (y := _number(line, figure)) is not None
+            if line.get("split") == split and (y := finite(line.get(figure))) is not None
         ]
         curves[split] = Curve(tuple(x for x, _ in points), tuple(y for _, y in points))
     status = summarize(run).status
@@ -71,8 +76,8 @@ def read_curves(run: RunDir, axis: Axis = "steps", figure: Figure = "loss") -> R
             (loss, int(line["step"]), place, y)
             for place, line in zip(places, lines, strict=True)
             if line.get("split") == "val"
-            and (loss := _number(line, "loss")) is not None
-            and (y := _number(line, figure)) is not None
+            and (loss := finite(line.get("loss"))) is not None
+            and (y := finite(line.get(figure))) is not None
         ),
         default=None,
     )
@@ -100,16 +105,9 @@ def _places(run: RunDir, lines: Sequence[Mapping[str, Any]], axis: Axis) -> Iter
     seconds = 0.0
     for line in lines:
         if axis == "time" and line.get("split") == "batch":
-            took = _number(line.get("perf") or {}, "seconds")
+            took = finite((line.get("perf") or {}).get("seconds"))
             if took is None:
                 raise TpError(f"run '{run.id}' has steps without a time: draw it over --x steps")
             seconds += took
-        place = seconds if axis == "time" else _number(line, "step" if axis == "steps" else axis)
+        place = seconds if axis == "time" else finite(line.get("step" if axis == "steps" else axis))
         yield 0.0 if place is None else place
-
-
-def _number(line: Mapping[str, Any], key: str) -> float | None:
-    value = line.get(key)
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return None
-    return float(value) if math.isfinite(value) else None

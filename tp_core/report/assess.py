@@ -14,9 +14,10 @@ from tp_core.config.components import ResolvedComponent
 from tp_core.errors import TpError
 from tp_core.evaluation.metrics import labels, measure
 from tp_core.interfaces.metrics import Headline, MetricView
-from tp_core.report.intervals import Interval, of_mean, of_subsets
+from tp_core.plain_data import leaves
 from tp_core.report.references import references
 from tp_core.rng import generator
+from tp_core.statistics import Interval, mean_interval, subsampling_intervals
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,23 +64,9 @@ def assess(
     return list(found.values())
 
 
-def numbers(result: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
+def numbers(result: Mapping[str, Any]) -> dict[str, float]:
     """The fractional numbers in a result by dotted key; counts, which grow with n, left out."""
-    found: dict[str, float] = {}
-    for name, value in result.items():
-        if isinstance(value, Mapping):
-            found |= numbers(value, f"{prefix}{name}.")
-        elif isinstance(value, float):
-            found[f"{prefix}{name}"] = value
-    return found
-
-
-def lookup(result: Mapping[str, Any], key: str) -> Any:
-    """The value at a dotted key; None where there is none."""
-    value: Any = result
-    for part in key.split("."):
-        value = value.get(part) if isinstance(value, Mapping) else None
-    return value
+    return {key: value for key, value in leaves(result) if isinstance(value, float)}
 
 
 def _read(
@@ -91,7 +78,9 @@ def _read(
     values = _values(resolved, metric, view)
     intervals = {}
     for key, one in values.items():
-        if (interval := of_mean(one, generator(seed, "bootstrap", *purpose, key))) is not None:
+        if (
+            interval := mean_interval(one, generator(seed, "bootstrap", *purpose, key))
+        ) is not None:
             intervals[key] = interval
     headline = {one.key: one for one in type(metric).headline}
     if not headline.keys() <= values.keys():
@@ -101,7 +90,7 @@ def _read(
         def compute(indices: NDArray[np.int64]) -> dict[str, float]:
             return numbers(measure(resolved, metric, _subset(view, indices)))
 
-        found = of_subsets(others, compute, n, rng)
+        found = subsampling_intervals(others, compute, n, rng)
         intervals |= {key: _clipped(one, headline.get(key)) for key, one in found.items()}
     return Reading(n, result, intervals)
 

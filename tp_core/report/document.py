@@ -10,20 +10,21 @@
   split, what an unprompted sample at temperature 1 is with that probability, null where not asked;
 - `curve`: the run's evaluations;
 - `metrics`: by label, the component, its `headline` values and its `readings`: of `model`, or of
-  `samples`, `held_out` and `training` phrases, each with `n`, `result` and `intervals` by key;
+  `samples`, `held_out` and `training` phrases, each with `n`, `result` and `intervals` by key
+  (`estimate`, `low`, `high`, by which `method`, at which `level`);
 - `remarks`: what to bear in mind when comparing these; `perf`: seconds by phase, and memory.
 """
 
 from __future__ import annotations
 
 import importlib.metadata
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timezone
 from typing import Any
 
 from tp_core.interfaces.metrics import MetricView, SplitLosses
+from tp_core.plain_data import finite
 from tp_core.report.assess import Assessment, Reading
 from tp_core.report.references import remarks
 from tp_core.report.verdict import Evidence, Verdict
@@ -78,8 +79,8 @@ def document(
 def _figures(losses: SplitLosses) -> dict[str, Any]:
     return {
         "lines": len(losses.nll),
-        "loss": _finite(losses.loss),
-        "bits_per_byte": _finite(losses.bits_per_byte),
+        "loss": finite(losses.loss),
+        "bits_per_byte": finite(losses.bits_per_byte),
     }
 
 
@@ -97,7 +98,3 @@ def _metric(one: Assessment) -> dict[str, Any]:
 def _reading(reading: Reading) -> dict[str, Any]:
     intervals = {key: asdict(interval) for key, interval in reading.intervals.items()}
     return {"n": reading.n, "result": reading.result, "intervals": intervals}
-
-
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from tp_core.report.curves import curve_svg
+from tp_core.plain_data import leaves
+from tp_core.plots.curves import Curve
+from tp_core.plots.picture import draw_inline
 from tp_core.report.tables import READINGS, Document, interval_text, number, tables
 
 
@@ -25,20 +27,32 @@ def render_page(document: Document, clean: Callable[[str], str]) -> str:
         report=document,
         tables=tables(document),
         details={label: _details(one) for label, one in document["metrics"].items()},
-        drawing=curve_svg(document["curve"], document["baselines"], document["step"]),
+        drawing=curve_svg(document) if document["curve"] else "",
     )
+
+
+def curve_svg(document: Document) -> str:
+    """The curve of the run's evaluations beside the baselines, its checkpoint marked."""
+    points = document["curve"]
+    steps = tuple(point["step"] for point in points)
+    train, val = (Curve(steps, tuple(point[name] for point in points)) for name in ("train", "val"))
+    levels = {
+        name.replace("_", " "): one["val_bits_per_byte"]
+        for name, one in document["baselines"].items()
+    }
+    return draw_inline(train, val, levels, document["step"])
 
 
 def _details(metric: Mapping[str, Any]) -> dict[str, Any]:
     """Everything one metric said: a row for each value, a column for each reading."""
     readings = metric["readings"]
-    flat = {name: dict(_flat(one["result"])) for name, one in readings.items()}
+    flat = {name: dict(leaves(one["result"], opened=_has_nested)) for name, one in readings.items()}
     keys = list(dict.fromkeys(key for values in flat.values() for key in values))
     rows = [
         (
             key,
             [
-                number(flat[name].get(key)) + interval_text(one, key)
+                _cell(flat[name].get(key)) + interval_text(one, key)
                 for name, one in readings.items()
             ],
         )
@@ -48,15 +62,9 @@ def _details(metric: Mapping[str, Any]) -> dict[str, Any]:
     return {"titles": titles, "rows": rows, "summary": metric["summary"]}
 
 
-def _flat(result: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    """Every value by its dotted key; a list of plain values is one."""
-    if isinstance(result, Mapping):
-        for name, value in result.items():
-            yield from _flat(value, f"{key}.{name}" if key else str(name))
-    elif isinstance(result, list) and any(isinstance(one, (Mapping, list)) for one in result):
-        for index, value in enumerate(result):
-            yield from _flat(value, f"{key}.{index}")
-    elif isinstance(result, list):
-        yield key, ", ".join(map(number, result))
-    else:
-        yield key, result
+def _has_nested(items: Sequence[Any]) -> bool:
+    return any(isinstance(one, (Mapping, list)) for one in items)
+
+
+def _cell(value: Any) -> str:
+    return ", ".join(map(number, value)) if isinstance(value, list) else number(value)

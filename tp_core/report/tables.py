@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tp_core.report.assess import lookup
+from tp_core.plain_data import at
 
 Document = Mapping[str, Any]
 
@@ -57,7 +57,7 @@ def _of_model(document: Document) -> Table:
     rows = [
         (
             name,
-            number(lookup(metric["readings"]["model"]["result"], headline["key"])),
+            number(at(metric["readings"]["model"]["result"], headline["key"])),
             unit(headline),
         )
         for name, headline, metric in _headlines(document)
@@ -90,7 +90,7 @@ def unit(headline: Mapping[str, Any]) -> str:
 
 def _cell(reading: Mapping[str, Any], key: str) -> str:
     """`0.935 [0.901, 0.962]`"""
-    value = number(lookup(reading["result"], key))
+    value = number(at(reading["result"], key))
     return value + interval_text(reading, key)
 
 

@@ -37,12 +37,12 @@ checkpoint is from before.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from tp_core.report.intervals import wilson
+from tp_core.plain_data import finite
+from tp_core.statistics import binomial_tail, wilson_interval
 
 Label = Literal["untrained", "underfit", "generalises", "overfits", "memorises"]
 
@@ -108,8 +108,8 @@ def points(evaluations: Sequence[Mapping[str, Any]]) -> tuple[Point, ...]:
     """The evaluations in lines of `metrics.jsonl` that have both splits' bits per byte."""
     found: dict[int, dict[str, float]] = {}
     for line in evaluations:
-        step, split, bits = (line.get(key) for key in ("step", "split", "bits_per_byte"))
-        if isinstance(step, int) and isinstance(split, str) and isinstance(bits, (int, float)):
+        step, split, bits = line.get("step"), line.get("split"), finite(line.get("bits_per_byte"))
+        if isinstance(step, int) and isinstance(split, str) and bits is not None:
             found.setdefault(step, {})[split] = bits
     return tuple(
         Point(step, at["train"], at["val"])
@@ -193,31 +193,15 @@ def _by_mass(e: Evidence) -> str:
 def _by_copies(e: Evidence) -> str:
     """How memorising shows in samples; empty where it doesn't."""
     train, val, distinct = e.copies["train"], e.copies["val"], e.distinct_samples
-    if not distinct or wilson(train / distinct, distinct).low < MEMORISED:
+    if not distinct or wilson_interval(train, distinct).low < MEMORISED:
         return ""
     share = e.phrases["train"] / max(e.phrases["train"] + e.phrases["val"], 1)
-    if tail(train, train + val, share) > CHANCE:
+    if binomial_tail(train, train + val, share) > CHANCE:
         return ""
     return (
         f"{train} of {distinct} different samples are training phrases word for word, and {val} "
         "validation phrases"
     )
-
-
-def tail(k: int, n: int, p: float) -> float:
-    """The probability of `k` or more of `n` when each has probability `p`, between 0 and 1."""
-    if not 0 < p < 1:
-        return float(k == 0 or p >= 1)
-    # By logarithms: the coefficients of some thousand are beyond any float.
-    logs = (
-        math.lgamma(n + 1)
-        - math.lgamma(i + 1)
-        - math.lgamma(n - i + 1)
-        + i * math.log(p)
-        + (n - i) * math.log1p(-p)
-        for i in range(k, n + 1)
-    )
-    return min(math.fsum(map(math.exp, logs)), 1.0)
 
 
 def _ends(curve: Sequence[Point]) -> tuple[Point, Point]:

@@ -9,10 +9,10 @@ unpickles nothing but tensors and plain data.
 from __future__ import annotations
 
 import logging
-import os
 import zipfile
 from collections import OrderedDict
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -20,13 +20,12 @@ import torch
 from torch import nn
 
 from tp_core.errors import RunFailed, TpError
-from tp_core.files import move, sync_directory
+from tp_core.files import move, remove_leftovers, whole_file
 from tp_core.runs.directory import RunDir
 
 # Goes up when today's reader would misread what tomorrow's writer saves.
 FORMAT = 1
 
-_TEMPORARY = ".tp-tmp"
 _PLAIN = (torch.Tensor, nn.Parameter, str, int, float, bool, type(None))
 
 logger = logging.getLogger(__name__)
@@ -43,15 +42,10 @@ def save_checkpoint(path: Path, payload: dict[str, Any], keep: Path | None = Non
     where the file can't be written.
     """
     _require_plain(payload, "checkpoint")
-    temporary = path.with_name(f".{path.name}{_TEMPORARY}")
     try:
-        for stale in path.parent.glob(f".*{_TEMPORARY}"):
-            stale.unlink()
-        with temporary.open("xb") as file:
+        remove_leftovers(path.parent)
+        with whole_file(path, partial(_put_in_place, keep=keep)) as file:
             torch.save({**payload, "format": FORMAT}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        _put_in_place(temporary, path, keep)
     except (OSError, RuntimeError) as error:
         # When a write fails, torch raises an error of its own about it.
         cause = error.__context__ if isinstance(error.__context__, OSError) else error
@@ -59,9 +53,6 @@ def save_checkpoint(path: Path, payload: dict[str, Any], keep: Path | None = Non
         raise RunFailed(
             f"cannot write checkpoint {path}: {reason}; what was saved before is still there"
         ) from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
 
 
 def load_checkpoint(path: Path, map_location: str | torch.device = "cpu") -> dict[str, Any]:
@@ -102,7 +93,6 @@ def _put_in_place(temporary: Path, path: Path, keep: Path | None) -> None:
             with suppress(OSError):  # should this fail too, `keep` is the one to load
                 move(moved_to, path)
         raise
-    sync_directory(path.parent)
 
 
 def _intact(path: Path) -> bool:

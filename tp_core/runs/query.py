@@ -9,6 +9,7 @@ from typing import Any
 from tp_core.config.values import parse_value
 from tp_core.errors import TpError, did_you_mean
 from tp_core.files import json_or_empty
+from tp_core.plain_data import at, name_of
 from tp_core.runs.directory import RunDir
 from tp_core.runs.summary import RunSummary, summarize
 
@@ -36,8 +37,7 @@ class FoundRun:
         """The value at a figure's name or a config key; None where there is none."""
         if key in FIGURES:
             return getattr(self.summary, FIGURES[key])
-        value = _at(self.config, key)
-        return None if value is _MISSING else value
+        return at(self.config, key)
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,8 @@ class Condition:
         return cls(key.strip(), parse_value(value))
 
     def holds(self, run: FoundRun) -> bool:
-        value = _at(run.config, self.key)
-        return value is not _MISSING and _plain(value) == self.value
+        value = at(run.config, self.key, _MISSING)
+        return value is not _MISSING and name_of(value) == self.value
 
 
 def find_runs(
@@ -75,35 +75,9 @@ def find_runs(
     if sort:
         having = [run for run in found if run.get(sort) is not None]
         # Text and numbers may stand at one key of different runs: each among its own.
-        having.sort(key=lambda run: _order(_plain(run.get(sort))), reverse=reverse)
+        having.sort(key=lambda run: _order(name_of(run.get(sort))), reverse=reverse)
         found = having + [run for run in found if run.get(sort) is None]
     return found
-
-
-def show(value: Any) -> str:
-    """A config's value in a few letters: a component by its name."""
-    value = _plain(value)
-    if value is None:
-        return ""
-    if isinstance(value, (list, tuple)):
-        return ",".join(map(show, value))
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _at(config: Mapping[str, Any], key: str) -> Any:
-    node: Any = config
-    for part in key.split("."):
-        if isinstance(node, list) and part.isdecimal() and int(part) < len(node):
-            node = node[int(part)]
-        elif isinstance(node, Mapping) and part in node:
-            node = node[part]
-        else:
-            return _MISSING
-    return node
-
-
-def _plain(value: Any) -> Any:
-    return value["name"] if isinstance(value, Mapping) and "name" in value else value
 
 
 def _order(value: Any) -> tuple[int, float, str]:
@@ -116,7 +90,7 @@ def _check(key: str, runs: Sequence[FoundRun], figures: bool) -> None:
     """Raise `TpError` for a key that is in no config: it is a slip, not an empty answer."""
     if not runs or (figures and key in FIGURES):
         return
-    if all(_at(run.config, key) is _MISSING for run in runs):
+    if all(at(run.config, key, _MISSING) is _MISSING for run in runs):
         known = {name for run in runs for name in _keys(run.config)} | (
             set(FIGURES) if figures else set()
         )

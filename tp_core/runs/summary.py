@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,6 +9,7 @@ from typing import Any, Literal
 
 from tp_core.errors import TpError
 from tp_core.files import json_or_empty
+from tp_core.plain_data import finite
 from tp_core.runs.directory import RunDir, created_at, is_locked
 from tp_core.runs.jsonl import read_jsonl
 
@@ -51,8 +51,8 @@ def summarize(run: RunDir) -> RunSummary:
         status=status,
         step=step,
         max_steps=_whole(train.get("max_steps")),
-        best_val_loss=_number(best.get("loss")),
-        best_val_bits_per_byte=_number(best.get("bits_per_byte")),
+        best_val_loss=finite(best.get("loss")),
+        best_val_bits_per_byte=finite(best.get("bits_per_byte")),
         parameters=_whole(summary.get("parameters")),
     )
 
@@ -73,7 +73,7 @@ def _from_metrics(run: RunDir) -> tuple[int | None, Mapping[str, Any]]:
     evaluations = [
         (loss, row)
         for row in rows
-        if row.get("split") == "val" and (loss := _number(row.get("loss"))) is not None
+        if row.get("split") == "val" and (loss := finite(row.get("loss"))) is not None
     ]
     best = min(evaluations, key=lambda pair: pair[0], default=(0.0, {}))[1]
     return max(steps, default=None), best
@@ -85,9 +85,3 @@ def _object(value: object) -> Mapping[str, Any]:
 
 def _whole(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def _number(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return None
-    return float(value) if math.isfinite(value) else None

@@ -14,6 +14,7 @@ from tp_core.evaluation.baselines import baselines
 from tp_core.evaluation.metrics import labels, measure
 from tp_core.interfaces.callbacks import StartEvent
 from tp_core.interfaces.metrics import MetricView, SplitLosses
+from tp_core.plain_data import at
 from tp_core.training.session import Session
 from tp_core.training.signals import Interrupts
 from tp_core.training.trainer import SAMPLES, Trainer
@@ -116,10 +117,4 @@ def _metrics(session: Session, view: MetricView) -> dict[str, Any]:
 
 def _says(metric: Any, result: dict[str, Any]) -> bool:
     """Whether one of a metric's headline values is known."""
-    return any(_at(result, headline.key) is not None for headline in type(metric).headline)
-
-
-def _at(result: Any, key: str) -> Any:
-    for part in key.split("."):
-        result = result.get(part) if isinstance(result, dict) else None
-    return result
+    return any(at(result, headline.key) is not None for headline in type(metric).headline)
