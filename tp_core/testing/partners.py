@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from tp_core.kernel.catalogue import Plugin
 from tp_core.kernel.component import Component
-from tp_core.kernel.kinds import KINDS, hookimpl
+from tp_core.kernel.hookspecs import hookimpl
+from tp_core.kernel.kinds import KINDS
 
 DISTRIBUTION = "tp-testing"
 PLUGINS = (
