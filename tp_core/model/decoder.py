@@ -73,8 +73,14 @@ class Decoder(nn.Module):
         """Logits [B, T, V] for the token after each of `tokens` int64 [B, T].
 
         With a state from `init_state`, `tokens` continue what it has seen, and the state after them
-        comes back too.
+        comes back too. Raises `TpError` for a `seq` that another pass left values in.
         """
+        if seq.shared or seq.losses:
+            left = ", ".join(map(repr, (*seq.shared, *seq.losses)))
+            raise TpError(
+                f"this SequenceInfo has values of an earlier pass in it ({left}), which would mix "
+                "with those of this one; make a new one for each pass"
+            )
         x = self.embedding(tokens)
         if self._embed is not None:
             x = self._embed.encoding.embed(x, seq)

@@ -71,12 +71,12 @@ def _by_path(harness: Harness) -> Mapping[str, Tensor]:
 def residual_dropout(harness: Harness) -> Finding:
     """The config's dropout acts on what a block adds, in training."""
     model = harness.build_model(dropout=0.5)
-    x, seq = noise("x", 2, LENGTH, SIZES["d_model"]), full_rows(2)
+    x = noise("x", 2, LENGTH, SIZES["d_model"])
     block = model.blocks[0]
     outputs = []
     for seed in (0, 1):
         with training(block), torch.no_grad(), drawing_from(seed):
-            outputs.append(block(x, seq, None)[0])
+            outputs.append(block(x, full_rows(2), None)[0])
     if torch.equal(*outputs):
         return Finding(fault="model.dropout = 0.5 changes nothing; apply nn.Dropout(ctx.dropout)")
     return PASSED
