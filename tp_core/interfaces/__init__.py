@@ -9,6 +9,7 @@ from tp_core.interfaces.roles import ParameterInfo
 from tp_core.interfaces.sampling import SamplerStep
 from tp_core.interfaces.sequence import SequenceInfo, visible
 from tp_core.interfaces.state import State, part
+from tp_core.interfaces.vocabulary import Vocabulary
 
 __all__ = [
     "BuildContext",
@@ -23,6 +24,7 @@ __all__ = [
     "SplitLosses",
     "State",
     "TokenLosses",
+    "Vocabulary",
     "attend",
     "part",
     "visible",

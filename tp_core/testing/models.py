@@ -24,7 +24,7 @@ from tp_core.kernel.catalogue import Catalogue
 from tp_core.kernel.component import SITES
 from tp_core.kernel.options import Dims
 from tp_core.model.decoder import Decoder
-from tp_core.testing.inputs import SIZES, VOCAB, full_rows, noise, some_tokens
+from tp_core.testing.inputs import SIZES, VOCAB, VOCABULARY, full_rows, noise, some_tokens
 from tp_core.testing.partners import partner
 from tp_core.testing.passes import seeded, training
 
@@ -78,7 +78,7 @@ class Harness:
 
     def build_component(self, seed: int = 1, *, moved: bool = True, **dims: int) -> Any:
         """The component under test on its own, as layer 0 would have it, in evaluation mode."""
-        builder = Builder(self._with(seed), VOCAB)
+        builder = Builder(self._with(seed), VOCAB, VOCABULARY)
         layer = self.plan.layers[0]
         if self.kind == "positional_encoding":
             made = builder.positional_encoding(self.resolved, layer, **dims).encoding
