@@ -31,7 +31,7 @@ CONTRACTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     },
     "norm": {"forward": ("x",)},
     "mlp": {"forward": ("x", "seq")},
-    "block": {"forward": ("x", "seq", "state")},
+    "block": {"forward": ("x", "seq", "state"), "enter": ("x",), "leave": ("x",)},
     "sampler": {
         "__call__": ("logits", "step"),
         "init_state": ("batch", "device"),
