@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -56,7 +57,7 @@ def chain(plan: Plan, tokenizer: Tokenizer, *samplers: dict[str, Any]) -> Sample
     written = tuple(
         ",".join([s["name"], *(f"{k}={v}" for k, v in s.items() if k != "name")]) for s in samplers
     )
-    return SamplerChain(with_samplers(plan, written), tokenizer.vocab_size)
+    return SamplerChain.of(with_samplers(plan, written), tokenizer)
 
 
 def prompts_of(tokenizer: Tokenizer) -> list[list[int]]:
@@ -274,3 +275,27 @@ def test_draws_follow_the_distribution(plan: Plan, model: Decoder, tokenizer: To
         for c in generate(model, samplers, tokenizer, [[]] * 50, max_new_tokens=1, seed=5)
     ]
     assert first == [(t,) if t != tokenizer.eos_id else () for t in tokens[:50]]
+
+
+def test_a_least_length_counts_what_is_drawn(
+    plan: Plan, model: Decoder, tokenizer: Tokenizer
+) -> None:
+    """From where each prompt ends, also once rows have left the batch."""
+    prompts = prompts_of(tokenizer)
+    free = draw(plan, model, tokenizer, prompts)
+    assert min(len(c.tokens) for c in free if c.stopped == "end") < 5
+    least = chain(plan, tokenizer, {"name": "min_new_tokens", "n": 5})
+    found = generate(model, least, tokenizer, prompts, max_new_tokens=12, seed=7)
+    assert all(len(c.tokens) >= 5 or c.stopped == "context" for c in found)
+    assert any(c.stopped == "end" for c in found)
+
+
+def test_what_ends_matches_its_pattern(plan: Plan, model: Decoder, tokenizer: Tokenizer) -> None:
+    """Whatever the prompt; a character that has no piece is spelled in bytes."""
+    prompts = prompts_of(tokenizer) * 4
+    pattern = "( ?[a-f]+){2}猫[0-9]?"
+    guided = chain(plan, tokenizer, {"name": "allowed_text", "pattern": pattern})
+    found = generate(model, guided, tokenizer, prompts, max_new_tokens=22, seed=7)
+    ended = [tokenizer.decode(c.tokens) for c in found if c.stopped == "end"]
+    assert len(ended) > 4
+    assert all(re.fullmatch(pattern, text) for text in ended)

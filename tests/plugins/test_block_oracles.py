@@ -214,6 +214,7 @@ def test_a_parallel_block_reads_the_stream_once(mlp_enabled: bool, shared: bool)
         *(("pre", 2), ("post", 2), ("sandwich", 4), ("reordered", 2), ("deepnorm", 2)),
         *(("rezero", 0), ("layerscale", 2), ("parallel", 1)),
         ("{name='parallel', shared_norm=false}", 2),
+        *(("hyper_connections", 4), ("{name='hyper_connections', dynamic=false}", 2)),
     ],
 )
 def test_the_norms_of_a_block_are_its_own(written: str, norms: int) -> None:

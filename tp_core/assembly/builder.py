@@ -17,6 +17,7 @@ from tp_core.config.plan import Plan
 from tp_core.errors import TpError
 from tp_core.interfaces.context import BuildContext
 from tp_core.interfaces.positional_encoding import PositionalEncoding
+from tp_core.interfaces.vocabulary import Vocabulary
 from tp_core.kernel.options import Dims, Spec
 from tp_core.rng import derive_seed
 
@@ -24,9 +25,10 @@ from tp_core.rng import derive_seed
 class Builder:
     """Builds one model's components, each from a random state of its own."""
 
-    def __init__(self, plan: Plan, vocab_size: int) -> None:
+    def __init__(self, plan: Plan, vocab_size: int, vocabulary: Vocabulary | None = None) -> None:
         self.plan = plan
         self.vocab_size = vocab_size
+        self.vocabulary = vocabulary
         self.built: list[tuple[Any, ResolvedComponent]] = []
         self.encodings: dict[str, Any] = {}
         self._encodings: dict[tuple[Spec[Any], str], Any] = {}
@@ -50,6 +52,7 @@ class Builder:
             layer_index=index,
             dropout=self.plan.config.model.dropout,
             _assembler=_Place(self, path, layer),
+            vocabulary=self.vocabulary,
         )
         cls = load_class(resolved)
         with self.seeded(path):

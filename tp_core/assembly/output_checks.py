@@ -12,8 +12,10 @@ from contextlib import contextmanager
 from typing import Any
 
 from tp_core.assembly.attribution import BuiltComponents
+from tp_core.assembly.signatures import passes_all
 from tp_core.config.components import ResolvedComponent
 from tp_core.errors import TpError
+from tp_core.kernel.kinds import KINDS
 
 Check = Callable[[tuple[Any, ...], Any], "str | None"]
 """From (a call's arguments, its result) to what is wrong with the result, if anything."""
@@ -23,7 +25,8 @@ Check = Callable[[tuple[Any, ...], Any], "str | None"]
 def checked_outputs(
     built: BuiltComponents, checks: Mapping[str, Mapping[str, Check]]
 ) -> Iterator[None]:
-    """Within the `with`, the methods `checks[kind]` names are checked at each call.
+    """Within the `with`, the methods `checks[kind]` names are checked at each call as the contract
+    has it; a component's own calls of them are its own affair.
 
     The first fault is raised as a `TpError` with the component, the file and the line.
     """
@@ -49,10 +52,11 @@ def _checking(
     made: Any, resolved: ResolvedComponent, name: str, check: Check
 ) -> Callable[..., Any]:
     method = getattr(made, name)
+    offered = KINDS[resolved.kind].methods[name]
 
-    def checking(*args: Any) -> Any:
-        result = method(*args)
-        fault = check(args, result)
+    def checking(*args: Any, **named: Any) -> Any:
+        result = method(*args, **named)
+        fault = check(args, result) if passes_all(offered, args, named) else None
         if fault is not None:
             code = getattr(inspect.unwrap(method), "__code__", None)
             at = f" ({code.co_filename}:{code.co_firstlineno})" if code else ""

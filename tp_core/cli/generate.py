@@ -103,7 +103,7 @@ def _run(
         emit(prompt, end="")
     continuations = generate(
         loaded.model,
-        SamplerChain(plan, loaded.tokenizer.vocab_size),
+        SamplerChain.of(plan, loaded.tokenizer),
         loaded.tokenizer,
         [ids] * n_samples,
         autocast=loaded.autocast,

@@ -162,7 +162,7 @@ def _samples(
     plan = loaded.plan
     continuations = generate(
         loaded.model,
-        SamplerChain(plan, loaded.tokenizer.vocab_size),
+        SamplerChain.of(plan, loaded.tokenizer),
         loaded.tokenizer,
         [ids] * sampling.n_samples,
         max_new_tokens=sampling.max_new_tokens or plan.config.sampling.max_new_tokens,

@@ -120,6 +120,7 @@ class _Batch:
         states = self.chain.init_states(count, self.device)
         rows = np.arange(self.first_row, self.first_row + count)
         history, lengths = self.history, self.lengths
+        prompt_lengths = lengths
         new: list[list[int]] = [[] for _ in range(count)]
         stopped = [""] * count
         active = list(range(count))
@@ -128,7 +129,9 @@ class _Batch:
             if not bool(torch.isfinite(logits).all()):
                 raise NotFinite("the model's logits are not finite; was the run diverging?")
             logits[:, self.never] = -torch.inf
-            tokens = self.chain.draw(logits, history, lengths, rows, states, self.seed)
+            tokens = self.chain.draw(
+                logits, history, lengths, rows, states, self.seed, prompt_lengths
+            )
             history = history.scatter(1, lengths[:, None], tokens[:, None])
             lengths = lengths + 1
             going = []
@@ -152,6 +155,7 @@ class _Batch:
                 active = [active[at] for at in going]
                 rows, tokens = rows[going], tokens[pick]
                 history, lengths = history[pick], lengths[pick]
+                prompt_lengths = prompt_lengths[pick]
                 state, states = reorder(state, pick), reorder_states(states, pick)
             positions = (lengths - 1)[:, None]
             logits, state = self._step(tokens[:, None], positions, state)

@@ -14,9 +14,11 @@ from tp_core.assembly.attribution import attribute_errors
 from tp_core.assembly.builder import Builder
 from tp_core.config.components import ResolvedComponent
 from tp_core.config.plan import Plan
+from tp_core.data.tokenizer import UNK_ID, Tokenizer
 from tp_core.errors import RunFailed
 from tp_core.interfaces.sampling import SamplerStep
 from tp_core.interfaces.state import State, reorder
+from tp_core.interfaces.vocabulary import Vocabulary
 from tp_core.rng import counter_uniform, derive_seed
 
 
@@ -24,14 +26,26 @@ class SamplerChain:
     """The samplers of a plan, applied in order. What they keep between steps is passed in and out:
     the chain itself holds no batch."""
 
-    def __init__(self, plan: Plan, vocab_size: int) -> None:
-        builder = Builder(plan, vocab_size)
+    def __init__(self, plan: Plan, vocab_size: int, vocabulary: Vocabulary | None = None) -> None:
+        builder = Builder(plan, vocab_size, vocabulary)
         self.resolved: Sequence[ResolvedComponent] = plan.samplers
         self.samplers: list[Any] = [
             builder.build(resolved, f"samplers.{index}")
             for index, resolved in enumerate(self.resolved)
         ]
         self._built = builder.built
+
+    @classmethod
+    def of(cls, plan: Plan, tokenizer: Tokenizer) -> SamplerChain:
+        """The chain for what is drawn in this tokenizer's ids."""
+        vocabulary = Vocabulary(
+            pieces=tokenizer.piece_bytes,
+            pad_id=tokenizer.pad_id,
+            bos_id=tokenizer.bos_id,
+            eos_id=tokenizer.eos_id,
+            unk_id=UNK_ID,
+        )
+        return cls(plan, tokenizer.vocab_size, vocabulary)
 
     def init_states(self, batch: int, device: torch.device) -> list[State]:
         """One state per sampler for a batch of rows."""
@@ -49,16 +63,21 @@ class SamplerChain:
         rows: NDArray[np.int64],
         states: list[State],
         seed: int,
+        prompt_lengths: Tensor | None = None,
     ) -> Tensor:
         """One token for each of B rows, int64 [B].
 
-        `logits` fp32 [B, V]; `history` int64 [B, L] and `lengths` [B] are the tokens so far; `rows`
+        `logits` fp32 [B, V]; `history` int64 [B, L] and `lengths` [B] are the tokens so far, and
+        the first `prompt_lengths` [B] of them the prompt's (all, unless told otherwise); `rows`
         int64 [B] name each row's stream, so a row draws the same in any batch.
         """
+        prompt_lengths = lengths if prompt_lengths is None else prompt_lengths
         key = derive_seed(seed, "sample")
         steps = []
         for index, (sampler, state) in enumerate(zip(self.samplers, states, strict=True)):
-            step = SamplerStep(history, lengths, state, key, rows, draw=index + 1)
+            step = SamplerStep(
+                *(history, lengths, state, key, rows), draw=index + 1, prompt_lengths=prompt_lengths
+            )
             steps.append(step)
             with attribute_errors(self._built):
                 reshaped = sampler(logits, step)

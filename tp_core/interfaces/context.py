@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from torch import nn
 
 from tp_core.interfaces.positional_encoding import PositionalEncoding
+from tp_core.interfaces.vocabulary import Vocabulary
 from tp_core.kernel.options import Spec
 
 
@@ -31,6 +32,7 @@ class BuildContext:
 
     `dim` is the width this instance sees on its last axis; `layer_index` is −1 outside the layers.
     `dropout` is the residual one: blocks apply it, other components have their own option.
+    `vocabulary` is what samplers may know of token ids; other kinds have None.
     """
 
     dim: int
@@ -43,6 +45,7 @@ class BuildContext:
     layer_index: int
     dropout: float
     _assembler: Assembler
+    vocabulary: Vocabulary | None = None
 
     def linear(
         self, d_in: int, d_out: int, residual: bool = False, *, bias: bool = False

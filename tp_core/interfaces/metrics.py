@@ -66,11 +66,11 @@ class SplitLosses:
 class MetricView:
     """A trained model's traces. What there is none of is empty.
 
-    - `scores`: by split, `train` being a fixed subset of it and `val` the whole;
+    - `losses`: by split, `train` being a fixed subset of it and `val` the whole;
     - `samples`: generated texts, prompt included, and `stops`, why each ended: `end` (the model
       ended the phrase), `length` (max_new_tokens) or `context` (max_seq_len);
     - `texts`: the phrases of each whole split, duplicates included;
-    - `distinct`: by split, scores of each distinct phrase of the whole split, in the order of
+    - `distinct`: by split, losses of each distinct phrase of the whole split, in the order of
       `dict.fromkeys(texts[split])`; absent where that costs too much;
     - `evaluations`: lines of `metrics.jsonl` with split `train` or `val`, in order of steps.
     """

@@ -18,6 +18,7 @@ class SamplerStep:
 
     - `history` int64 [B, L]: each row's tokens so far, prompt included, left-aligned;
     - `lengths` int64 [B]: how many of them count;
+    - `prompt_lengths` int64 [B]: how many of these are the prompt's, the start token included;
     - `state`: what this sampler's `init_state(batch)` made, rows kept in step with the batch.
     """
 
@@ -29,6 +30,12 @@ class SamplerStep:
         default_factory=lambda: np.zeros(0, np.int64)
     )
     draw: int = 0
+    prompt_lengths: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.int64))
+
+    @property
+    def drawn(self) -> Tensor:
+        """How many tokens each row has drawn so far, int64 [B]."""
+        return self.lengths - self.prompt_lengths
 
     def uniform(self, n: int = 1) -> Tensor:
         """Uniforms in [0, 1), fp64 [B, n], from a hash of (seed, row, position, sampler).

@@ -18,10 +18,12 @@ class SequenceInfo:
     - `documents` int64 [B, T]: tokens see each other only within one document. Ids never fall along
       a row.
     - `valid` bool [B, T]: `positions >= 0`.
-    - `plain`: the maker of the batch promises one document per row, starting at position 0, with no
-      pads before tokens and no state; attention may then be causal by index.
-    - `shared`: a dict in which earlier layers leave values for later ones, per forward pass.
-    - `losses`: auxiliary losses added so far, by name.
+    - `causal_only`: the maker of the batch promises one document per row, starting at position 0,
+      with no pads before tokens and no state; attention may then be causal by index.
+    - `shared`: a dict in which earlier layers leave values for later ones of the same pass.
+    - `losses`: auxiliary losses added so far, by name; whoever made the batch reads them after it.
+
+    Each pass needs a new one: a model refuses one that has values of an earlier pass in it.
     """
 
     positions: Tensor

@@ -129,6 +129,7 @@ _TABLE = (
         in_layers=True,
         sees_sequence=True,
         required={"forward": ("x", "seq", "state")},
+        optional={"enter": ("x",), "leave": ("x",)},
         contract=(
             "builds one attention, and the MLP where there is one; hands the attention its state"
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import Any
 
 import torch
@@ -56,6 +57,8 @@ class Decoder(nn.Module):
                 if kind not in parts:
                     raise TpError(f"block '{layer['block'].name}' builds no {kind}: ctx.{kind}()")
             self._attentions.append(parts["attention"])
+        # Blocks that widen the stream do so over each run of layers with the same block.
+        self._entered, self._left = _stretches(plan, self.blocks)
         self.norm = builder.build(plan.norm, "norm")
         self.head: nn.Linear | None = None
         if not config.tie_embeddings:
@@ -74,15 +77,26 @@ class Decoder(nn.Module):
         """Logits [B, T, V] for the token after each of `tokens` int64 [B, T].
 
         With a state from `init_state`, `tokens` continue what it has seen, and the state after them
-        comes back too.
+        comes back too. Raises `TpError` for a `seq` that another pass left values in.
         """
+        if seq.shared or seq.losses:
+            left = ", ".join(map(repr, (*seq.shared, *seq.losses)))
+            raise TpError(
+                f"this SequenceInfo has values of an earlier pass in it ({left}), which would mix "
+                "with those of this one; make a new one for each pass"
+            )
         x = self.embedding(tokens)
         if self._embed is not None:
             x = self._embed.component.embed(x, seq)
         x = self.dropout(x)
         after: State = {}
+        block: Any
         for index, block in enumerate(self.blocks):
+            if index in self._entered:
+                x = block.enter(x)
             x, inner = block(x, seq, part(state, str(index)))
+            if index in self._left:
+                x = block.leave(x)
             if state is not None:
                 after[str(index)] = inner
         x = self.norm(x)
@@ -117,3 +131,21 @@ class Decoder(nn.Module):
             )
             for name, parameter in self.named_parameters()
         ]
+
+
+def _stretches(plan: Plan, blocks: nn.ModuleList) -> tuple[frozenset[int], frozenset[int]]:
+    """The layers before which a block's `enter` is called, and those after which its `leave` is:
+    the first and the last of each run of layers with the same block and options."""
+    entered, left = set(), set()
+    for _, run in groupby(plan.layers, key=lambda layer: layer["block"].spec):
+        first, *others = run
+        block = blocks[first.index]
+        has = [hasattr(block, name) for name in ("enter", "leave")]
+        if any(has) and not all(has):
+            raise TpError(
+                f"block '{first['block'].name}' has one of enter() and leave() without the other"
+            )
+        if all(has):
+            entered.add(first.index)
+            left.add([first, *others][-1].index)
+    return frozenset(entered), frozenset(left)

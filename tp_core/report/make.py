@@ -125,7 +125,7 @@ def _metrics(plan: Plan, loaded: LoadedRun) -> list[tuple[Any, Any]]:
 def _samples(loaded: LoadedRun, settings: ReportSettings) -> MetricView:
     continuations = generate(
         loaded.model,
-        SamplerChain(settings.plan, loaded.tokenizer.vocab_size),
+        SamplerChain.of(settings.plan, loaded.tokenizer),
         loaded.tokenizer,
         [settings.prompt_ids] * settings.n_samples,
         max_new_tokens=settings.max_new_tokens,

@@ -25,7 +25,7 @@ from tp_core.kernel.component import SITES
 from tp_core.kernel.kinds import KINDS, LAYER_KINDS
 from tp_core.kernel.options import Dims
 from tp_core.model.decoder import Decoder
-from tp_core.testing.inputs import SIZES, VOCAB, full_rows, noise, some_tokens
+from tp_core.testing.inputs import SIZES, VOCAB, VOCABULARY, full_rows, noise, some_tokens
 from tp_core.testing.partners import partner
 from tp_core.testing.passes import seeded, training
 
@@ -57,9 +57,9 @@ class Harness:
     @cached_property
     def stochastic(self) -> bool:
         """Whether the model draws random numbers in training, so that two passes differ."""
-        tokens, seq = some_tokens(2), full_rows(2)
+        tokens = some_tokens(2)
         with training(self.model), torch.no_grad():
-            first, second = (seeded(seed, self.model, tokens, seq)[0] for seed in (0, 1))
+            first, second = (seeded(seed, self.model, tokens, full_rows(2))[0] for seed in (0, 1))
         return not torch.equal(first, second)
 
     def build_model(self, seed: int = 1, *, moved: bool = True, dropout: float = 0.0) -> Decoder:
@@ -72,7 +72,7 @@ class Harness:
 
     def build_component(self, seed: int = 1, *, moved: bool = True, **dims: int) -> Any:
         """The component under test on its own, as layer 0 would have it, in evaluation mode."""
-        builder = Builder(self._with(seed), VOCAB)
+        builder = Builder(self._with(seed), VOCAB, VOCABULARY)
         layer = self.plan.layers[0]
         if self.kind == "positional_encoding":
             made = builder.positional_encoding(self.resolved, layer, **dims).component

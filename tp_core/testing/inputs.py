@@ -6,11 +6,18 @@ import torch
 from torch import Tensor
 
 from tp_core.interfaces.sequence import SequenceInfo
+from tp_core.interfaces.vocabulary import Vocabulary
 from tp_core.rng import derive_seed
 
 # Small enough to be quick; even, and with several heads, so that most sizes divide.
 SIZES = {"d_model": 32, "n_layers": 2, "n_heads": 4, "max_seq_len": 144}
 VOCAB = 29
+# Letters, digits, words, and the two bytes of é.
+_PIECES = (*"abcdefghij", *"0123", " ", "é", "the", " the", "ab", "aba", " 1")
+VOCABULARY = Vocabulary(
+    (*[b""] * 4, *(piece.encode() for piece in _PIECES), b"\xc3", b"\xa9", b".", b"\n"),
+    *(0, 1, 2, 3),
+)
 LENGTH = 10  # tokens in most rows
 LONG = 140  # more than the blocks that algorithms cut rows into: 16, 32, 64 or 128
 CPU = torch.device("cpu")

@@ -39,6 +39,15 @@ def seeded(seed: int, model: Decoder, tokens: Tensor, seq: SequenceInfo) -> tupl
     return result
 
 
+def through_block(block: Any, x: Tensor, seq: SequenceInfo) -> Any:
+    """What a block returns of x [B, T, D] as the model's only layer, its own stream left again."""
+    wide = hasattr(block, "enter")
+    returned = block(block.enter(x) if wide else x, seq, None)
+    if not wide or not isinstance(returned, tuple):
+        return returned
+    return block.leave(returned[0]), *returned[1:]
+
+
 def stream(
     model: Decoder,
     tokens: Tensor,

@@ -46,13 +46,16 @@ class Batch:
         """The steps, sharing one state, and the token each row takes at each. `names` says what id
         every token goes by."""
         state = _init_state(sampler, len(self.rows))
-        lengths = torch.tensor([6, 4, 2, 1])[self.rows]
+        prompts = torch.tensor([6, 4, 2, 1])[self.rows]
         history = self.names[_histories()[self.rows]]
         rows = self.rows.numpy().astype(np.int64)
         made = [
-            SamplerStep(history, lengths + at, state, self.key, rows, draw=1) for at in range(STEPS)
+            SamplerStep(
+                *(history, prompts + at, state, self.key, rows), draw=1, prompt_lengths=prompts
+            )
+            for at in range(STEPS)
         ]
-        taken = [history.gather(1, (lengths + at)[:, None])[:, 0] for at in range(STEPS)]
+        taken = [history.gather(1, step.lengths[:, None])[:, 0] for step in made]
         return made, taken
 
 

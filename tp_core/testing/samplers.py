@@ -148,6 +148,8 @@ def history_bounds(harness: Harness) -> Finding:
 def permutation(harness: Harness) -> Finding:
     """Ids are names: tokens renamed all through come out renamed. Logits are distinct here."""
     sampler = harness.build_component()
+    if getattr(sampler, "uses_ids", False):
+        raise NotApplicable("goes by what ids stand for, as its uses_ids = True says")
     worst = Worst(ROUNDING)
     order = torch.tensor([(7 * index + 3) % VOCAB for index in range(VOCAB)])
     names = torch.empty_like(order)
@@ -163,6 +165,8 @@ def permutation(harness: Harness) -> Finding:
         )
         for one, other in zip(plain, renamed, strict=True):
             worst.add(gap(other, one[:, order]), f"{name}: tokens renamed")
+    if worst.fault:
+        worst.fault += "; if it goes by what ids stand for, its class says uses_ids = True"
     return worst.finding()
 
 
@@ -187,6 +191,7 @@ def sampler_state(harness: Harness) -> Finding:
         last,
         history=last.history[picked],
         lengths=last.lengths[picked],
+        prompt_lengths=last.prompt_lengths[picked],
         state=reorder(last.state, picked),
         rows=last.rows[picked.numpy()],
     )

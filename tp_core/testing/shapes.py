@@ -24,7 +24,7 @@ from tp_core.testing.inputs import (
     noise,
     some_tokens,
 )
-from tp_core.testing.passes import training
+from tp_core.testing.passes import through_block, training
 from tp_core.testing.registry import harness_check
 from tp_core.testing.results import PASSED, Finding
 
@@ -60,7 +60,8 @@ def _component_fault(harness: Harness) -> str:
         return next(filter(None, _encoding_faults(made, x)), "")
     if harness.kind == "mlp":
         return _unlike(made(x, full_rows(2, 5)), x.shape, "output")
-    returned = made(x, full_rows(2, 5), None)
+    seq = full_rows(2, 5)
+    returned = through_block(made, x, seq) if harness.kind == "block" else made(x, seq, None)
     if not isinstance(returned, tuple) or len(returned) != 2:
         return "forward() must return its output and the state after it"
     return _unlike(returned[0], x.shape, "output")
@@ -100,7 +101,7 @@ def inputs_kept(harness: Harness) -> Finding:
         "norm": lambda given: made(given),
         "mlp": lambda given: made(given, seq),
         "attention": lambda given: made(given, seq, None),
-        "block": lambda given: made(given, seq, None),
+        "block": lambda given: through_block(made, given, seq),
     }
     if harness.kind == "positional_encoding":
         sites = PositionalEncoding(made)

@@ -13,7 +13,7 @@ from tp_core.testing.generators import drawing_from
 from tp_core.testing.harness import Harness, plan_of
 from tp_core.testing.inputs import LENGTH, PATHS, SIZES, full_rows, noise, some_tokens
 from tp_core.testing.partners import partner
-from tp_core.testing.passes import difference, stream, training
+from tp_core.testing.passes import difference, stream, through_block, training
 from tp_core.testing.registry import check, harness_check
 from tp_core.testing.results import PASSED, Finding, NotApplicable
 
@@ -71,12 +71,12 @@ def _by_path(harness: Harness) -> Mapping[str, Tensor]:
 def residual_dropout(harness: Harness) -> Finding:
     """The config's dropout acts on what a block adds, in training."""
     model = harness.build_model(dropout=0.5)
-    x, seq = noise("x", 2, LENGTH, SIZES["d_model"]), full_rows(2)
+    x = noise("x", 2, LENGTH, SIZES["d_model"])
     block = model.blocks[0]
     outputs = []
     for seed in (0, 1):
         with training(block), torch.no_grad(), drawing_from(seed):
-            outputs.append(block(x, seq, None)[0])
+            outputs.append(through_block(block, x, full_rows(2))[0])
     if torch.equal(*outputs):
         return Finding(fault="model.dropout = 0.5 changes nothing; apply nn.Dropout(ctx.dropout)")
     return PASSED

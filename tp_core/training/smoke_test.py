@@ -80,6 +80,20 @@ def _with_state(args: tuple[Any, ...], result: Any) -> str | None:
     return _like_first(args, result[0])
 
 
+def _of_tokens(args: tuple[Any, ...], result: Any) -> str | None:
+    """A block may keep more of each token between its layers than the model's width."""
+    if isinstance(result, Tensor) and result.shape[:2] != args[0].shape[:2]:
+        batch, length = args[0].shape[:2]
+        return f"returned shape {tuple(result.shape)}, not ({batch}, {length}, ...)"
+    return _tensor(result, getattr(result, "shape", ()))
+
+
+def _left(args: tuple[Any, ...], result: Any) -> str | None:
+    if isinstance(result, Tensor) and result.ndim != 3:
+        return f"returned shape {tuple(result.shape)}, not [B, T, D]"
+    return _of_tokens(args, result)
+
+
 def _state(args: tuple[Any, ...], result: Any) -> str | None:
     """A nested dict of tensors with the batch on dim 0."""
     if not isinstance(result, dict):
@@ -126,7 +140,7 @@ _CONTRACT: Mapping[str, Mapping[str, Check]] = {
     "attention": {"forward": _with_state, "init_state": _state},
     "norm": {"forward": _like_first},
     "mlp": {"forward": _like_first},
-    "block": {"forward": _with_state},
+    "block": {"forward": _with_state, "enter": _of_tokens, "leave": _left},
 }
 _ACTIVATIONS = (_like_first, _with_state)
 FINITE: Mapping[str, Mapping[str, Check]] = {

@@ -26,7 +26,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tp_core.interfaces import BuildContext, SequenceInfo, State
+from tp_core.interfaces import BuildContext, SequenceInfo, State, without_autocast
 from tp_plugins.attentions import GatedDeltaOptions
 
 CHUNK = 64
@@ -90,7 +90,7 @@ class GatedDelta(nn.Module):
         """`forward` for tokens without gaps; with no `rows`, one document from its start."""
         qkv = torch.cat([self.q(x), self.k(x), self.v(x)], -1)
         beta, alpha, gate = self.beta(x), self.alpha(x), self.gate(x)
-        with torch.autocast(x.device.type, enabled=False):
+        with without_autocast(x):
             beta = torch.sigmoid(beta.float())
             log_alpha = -self.log_a.exp() * F.softplus(alpha.float() + self.alpha_shift)
             if rows is not None:

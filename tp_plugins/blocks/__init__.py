@@ -22,6 +22,13 @@ class LayerScaleOptions(Options):
     )
 
 
+class HyperConnectionsOptions(Options):
+    n: int = Field(4, ge=1, description="residual streams", examples=[2])
+    dynamic: bool = Field(
+        True, description="connections depend on the token; false: learned numbers alone"
+    )
+
+
 @hookimpl
 def tp_blocks() -> list[Component]:
     here = "tp_plugins.blocks"
@@ -75,5 +82,12 @@ def tp_blocks() -> list[Component]:
             options=LayerScaleOptions,
             summary="Pre-norm, each sublayer's output scaled by learned factors that start small",
             paper="Touvron et al. 2021, arXiv:2103.17239",
+        ),
+        Component(
+            name="hyper_connections",
+            target=f"{here}.hyper_connections:HyperConnections",
+            options=HyperConnectionsOptions,
+            summary="Several residual streams, read and written by learned weights",
+            paper="Zhu et al. 2024, arXiv:2409.19606",
         ),
     ]

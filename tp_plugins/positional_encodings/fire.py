@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tp_core.interfaces import BuildContext
+from tp_core.interfaces import BuildContext, without_autocast
 from tp_plugins.positional_encodings import FireOptions
 
 
@@ -39,6 +39,6 @@ class Fire(nn.Module):
         furthest = torch.maximum(q_pos, threshold)
         share = torch.log1p(c * distance) / torch.log1p(c * furthest)[..., None]
         # In bf16 neighbours in a long row would be at one distance.
-        with torch.autocast(share.device.type, enabled=False):
+        with without_autocast(share):
             values: Tensor = self.down(F.relu(self.up(share[..., None])))
         return values.permute(0, 3, 1, 2)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from pydantic import Field
 
-from tp_core import Component, Options, hookimpl
+from tp_core import Component, Dims, Options, hookimpl
 
 
 class TemperatureOptions(Options):
@@ -118,6 +120,27 @@ class NoRepeatNgramOptions(Options):
     n: int = Field(3, ge=1, description="tokens in a run that comes only once", examples=[1, 2])
 
 
+class MinNewTokensOptions(Options):
+    n: int = Field(
+        10, ge=0, description="tokens drawn before the text may end; 0 is off", examples=[1]
+    )
+
+
+class AllowedTextOptions(Options):
+    pattern: str = Field(
+        description="regular expression that the whole generated text is to match",
+        examples=["[a-j ]*", "(the )?[0-9]+"],
+    )
+
+    def problems(self, dims: Dims) -> Iterable[str]:
+        import regex
+
+        try:
+            regex.compile(self.pattern)
+        except regex.error as error:
+            yield f"pattern = {self.pattern!r} is no regular expression: {error}"
+
+
 @hookimpl
 def tp_samplers() -> list[Component]:
     here = "tp_plugins.samplers"
@@ -217,5 +240,19 @@ def tp_samplers() -> list[Component]:
             options=NoRepeatNgramOptions,
             summary="No run of n tokens comes twice",
             paper="Paulus et al. 2017, arXiv:1705.04304",
+        ),
+        Component(
+            name="min_new_tokens",
+            target=f"{here}.min_new_tokens:MinNewTokens",
+            options=MinNewTokensOptions,
+            summary="The text doesn't end before n tokens were drawn",
+            paper="Wolf et al. 2020, transformers, MinNewTokensLengthLogitsProcessor",
+        ),
+        Component(
+            name="allowed_text",
+            target=f"{here}.allowed_text:AllowedText",
+            options=AllowedTextOptions,
+            summary="Only tokens stay with which the text can still match a regular expression",
+            paper="Willard & Louf 2023, arXiv:2307.09702",
         ),
     ]

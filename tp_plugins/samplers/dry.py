@@ -9,8 +9,7 @@ The prompt counts, and a match may overlap the end. Nothing is removed: the pena
 what fp32 can hold. Equal logits under equal penalties stay equal, and multiplier 0 is off.
 
 The original ends matches at "sequence breakers", line breaks and quotes, given as text. A row here
-is one phrase, begun by a start token that no match reaches beyond, and a sampler knows no token
-by its text, so there are none.
+is one phrase, begun by a start token that no match reaches beyond, so there are none.
 """
 
 from __future__ import annotations

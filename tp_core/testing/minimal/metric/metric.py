@@ -6,7 +6,7 @@ What a metric must hold:
 
 - `compute(view)` returns a dict that is strict JSON (no NaN), of any view: of an empty one, of one
   phrase. What can't be said is None. Asked twice, it says the same.
-- `view.samples` are generated texts and `view.scores` likelihoods of the splits;
+- `view.samples` are generated texts and `view.losses` those of the splits;
   `tp_core.interfaces.MetricView` says what else there is.
 - `of_samples = True` says that it is about the samples: a report then has it of held-out and of
   training phrases too. A mean over samples may also have `per_sample(view)`, for its interval.
