@@ -143,8 +143,8 @@ _TABLE = (
         required={"__call__": ("logits", "step")},
         optional={"init_state": ("batch", "device"), "accept": ("tokens", "step")},
         contract=(
-            "rows don't influence each other; −inf stays −inf; at least one token stays; "
-            "randomness from `step.uniform` alone"
+            "rows don't influence each other; ids are names, unless `uses_ids`; −inf stays −inf; "
+            "at least one token stays; randomness from `step.uniform` alone"
         ),
     ),
     Kind(
