@@ -2,6 +2,7 @@
 
 from tp_plugins.attentions import tp_attentions
 from tp_plugins.blocks import tp_blocks
+from tp_plugins.callbacks import tp_callbacks
 from tp_plugins.metrics import tp_metrics
 from tp_plugins.mlps import tp_mlps
 from tp_plugins.norms import tp_norms
@@ -13,6 +14,7 @@ from tp_plugins.schedules import tp_schedules
 __all__ = [
     "tp_attentions",
     "tp_blocks",
+    "tp_callbacks",
     "tp_metrics",
     "tp_mlps",
     "tp_norms",

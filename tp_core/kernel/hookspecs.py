@@ -71,6 +71,12 @@ def tp_schedules() -> Iterable[Component]:
     return ()
 
 
+@hookspec
+def tp_callbacks() -> Iterable[Component]:
+    """What watches a training, or decides when it ends."""
+    return ()
+
+
 def __dir__() -> list[str]:
     # pluggy looks at all there is here, and it does so once for every plugin.
     return [kind.hook for kind in KINDS.values()]

@@ -176,6 +176,28 @@ _TABLE = (
         required={"factor": ("step", "max_steps")},
         contract="pure",
     ),
+    Kind(
+        name="callback",
+        words="callback",
+        section="train",
+        many=True,
+        description="what is told of the training, and may act on it",
+        needed=False,
+        optional={
+            "on_start": ("event",),
+            "on_step": ("event",),
+            "on_evaluation": ("event",),
+            "on_checkpoint": ("event",),
+            "on_end": ("event",),
+            "should_stop": (),
+            "state_dict": (),
+            "load_state_dict": ("state",),
+        },
+        contract=(
+            "what it keeps is in its state; it changes nothing, unless `acts = True`, and then "
+            "always in the same way"
+        ),
+    ),
 )
 
 KINDS: Mapping[str, Kind] = {kind.name: kind for kind in _TABLE}

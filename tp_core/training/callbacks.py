@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -21,6 +21,7 @@ class Callback:
     """One callback of a training, under the name that messages and checkpoints know it by."""
 
     def __init__(self, name: str, made: Any, say: Say = warnings.warn) -> None:
+        check_class(type(made), name)
         self.name, self.made = name, made
         self.acts = bool(getattr(made, "acts", False))
         self._guard = None if self.acts else Guard(name, say)
@@ -157,11 +158,11 @@ TAKEN = dict.fromkeys(
 )
 
 
-def check_files(callbacks: Iterable[tuple[str, type]]) -> None:
+def check_files(callbacks: Sequence[Callback]) -> None:
     """Raises `TpError` where two callbacks, or one and the training, write the same file."""
     owners = dict(TAKEN)
-    for name, cls in callbacks:
-        for file in getattr(cls, "files", ()):
+    for one in callbacks:
+        for file in getattr(type(one.made), "files", ()):
             if file in owners:
-                raise TpError(f"callback '{name}' and {owners[file]} both write {file}")
-            owners[file] = f"callback '{name}'"
+                raise TpError(f"callback '{one.name}' and {owners[file]} both write {file}")
+            owners[file] = f"callback '{one.name}'"

@@ -188,4 +188,5 @@ def _open(
     metrics, samples = JsonlWriter(run.metrics_path), JsonlWriter(run.samples_path)
     # First, so that what others do in answer to an event follows its line.
     log = Callback("metrics.jsonl", MetricsLog(metrics))
-    return Session(run, setup, state, provenance, metrics, samples, Callbacks([log, *callbacks]))
+    every = Callbacks([log, *setup.callbacks, *callbacks])
+    return Session(run, setup, state, provenance, metrics, samples, every)

@@ -20,6 +20,7 @@ from tp_core.generation.sampler_chain import SamplerChain
 from tp_core.interfaces.roles import ParameterInfo
 from tp_core.model.decoder import Decoder
 from tp_core.model.device import Autocast, autocast_for, make_deterministic, pick_device
+from tp_core.training.callbacks import Callback, check_files
 from tp_core.training.causality_probe import probe_causality
 from tp_core.training.smoke_test import smoke_test
 
@@ -41,6 +42,7 @@ class TrainingSetup:
     chain: SamplerChain
     metrics: tuple[tuple[ResolvedComponent, Any], ...]
     data_loader: DataLoader
+    callbacks: tuple[Callback, ...]
     built: BuiltComponents
     causality_probe: str
 
@@ -59,6 +61,10 @@ def make_setup(plan: Plan, tokenizer: Tokenizer | None = None) -> TrainingSetup:
     optimizer = make_optimizer(plan, builder, infos)
     schedule = builder.build(plan.schedule, "schedule")
     metrics = tuple((c, builder.build(c, f"metrics.{c.name}")) for c in plan.metrics)
+    callbacks = tuple(
+        Callback(c.name, builder.build(c, f"callbacks.{c.name}")) for c in plan.outside["callback"]
+    )
+    check_files(callbacks)
     smoke_test(model, autocast)
     return TrainingSetup(
         plan=plan,
@@ -70,6 +76,7 @@ def make_setup(plan: Plan, tokenizer: Tokenizer | None = None) -> TrainingSetup:
         schedule=schedule,
         chain=SamplerChain.of(plan, dataset.tokenizer),
         metrics=metrics,
+        callbacks=callbacks,
         data_loader=open_data_loader(plan, dataset),
         built=(*model.built, *builder.built),
         causality_probe=probe_causality(model, plan.components(), allowed=train.allow_leak),

@@ -15,7 +15,7 @@ from tp_core.errors import Diverged, TpError
 from tp_core.interfaces.callbacks import EndEvent
 from tp_core.runs.directory import check_run_id, claim_run, find_run, lock, new_run_id
 from tp_core.runs.run import Run
-from tp_core.training.callbacks import Callback, check_class, check_files
+from tp_core.training.callbacks import Callback, check_files
 from tp_core.training.loop import Interrupted, run_steps
 from tp_core.training.session import Session, start
 from tp_core.training.session import resume as resume_session
@@ -68,7 +68,9 @@ def train(
         check_run_id(run_id)
         if (Path(runs_dir) / run_id).exists():
             raise TpError(f"run_id '{run_id}': {Path(runs_dir) / run_id} exists already")
-    setup = make_setup(_plan(config))  # what is wrong with the input is found before a run is made
+    setup = make_setup(_plan(config))
+    check_files([*setup.callbacks, *extra])
+    # Whatever is wrong with the input has been found before a run is made.
     run = claim_run(Path(runs_dir), run_id or new_run_id(datetime.now(timezone.utc)))
     with lock(run):
         return _run(start(setup, run, extra))
@@ -91,9 +93,7 @@ def _named(callbacks: Sequence[Any]) -> list[Callback]:
         counts[cls.__name__] += 1
         number = counts[cls.__name__]
         name = f"{cls.__name__}-{number}" if number > 1 else cls.__name__
-        check_class(cls, name)
         found.append(Callback(name, made))
-    check_files((one.name, type(one.made)) for one in found)
     return found
 
 
