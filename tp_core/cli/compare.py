@@ -12,7 +12,7 @@ from tp_core.cli.terminal import emit, emit_json, emit_table, note, warn
 
 if TYPE_CHECKING:
     from tp_core.compare.render import Comparison
-    from tp_core.runs.opening import Checkpoint, LoadedRun
+    from tp_core.runs.opening import LoadedRun
 
 
 @click.command()
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def command(
     runs_dir: Path,
     ids: list[str],
-    checkpoint: Checkpoint,
+    checkpoint: str,
     prompt: str,
     n_samples: int,
     max_new_tokens: int | None,

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from tp_core.cli import options
 from tp_core.cli.terminal import emit, warn
-
-if TYPE_CHECKING:
-    from tp_core.runs.opening import Checkpoint
 
 
 @click.command()
@@ -35,7 +31,7 @@ if TYPE_CHECKING:
 def command(
     id_: str,
     runs_dir: Path,
-    checkpoint: Checkpoint,
+    checkpoint: str,
     format: str,
     strict_plugins: bool,
     out: Path | None,

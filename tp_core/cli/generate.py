@@ -11,7 +11,7 @@ from tp_core.cli import options
 
 if TYPE_CHECKING:
     from tp_core.config.plan import Plan
-    from tp_core.runs.opening import Checkpoint, LoadedRun
+    from tp_core.runs.opening import LoadedRun
 
 
 @click.command("generate", short_help="Generate text from a run.")
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def command(
     runs_dir: Path,
     run_id: str,
-    checkpoint: Checkpoint,
+    checkpoint: str,
     prompt: str,
     max_new_tokens: int | None,
     temperature: float | None,

@@ -20,10 +20,10 @@ _OF_THE_RUN = "the run's"
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 checkpoint = click.option(
     "--checkpoint",
-    type=click.Choice(["best_val", "last"]),
+    metavar="NAME",
     default="best_val",
     show_default=True,
-    help="Checkpoint to load.",
+    help="Checkpoint to load: best_val, last, or one that a callback saved (ema).",
 )
 kind = click.option("--kind", type=click.Choice(list(KINDS)), help="Only components of this kind.")
 max_new_tokens = click.option(

@@ -5,14 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from tp_core.cli import options
-
-if TYPE_CHECKING:
-    from tp_core.runs.opening import Checkpoint
 
 SHOWN = 5  # samples a person sees; the saved report has them all
 
@@ -43,7 +40,7 @@ SHOWN = 5  # samples a person sees; the saved report has them all
 def command(
     runs_dir: Path,
     run_id: str,
-    checkpoint: Checkpoint,
+    checkpoint: str,
     prompt: str,
     n_samples: int,
     max_new_tokens: int | None,

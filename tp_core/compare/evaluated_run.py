@@ -23,7 +23,7 @@ from tp_core.interfaces.sequence import SequenceInfo
 from tp_core.runs.data import open_run_data
 from tp_core.runs.directory import RunDir
 from tp_core.runs.jsonl import read_jsonl
-from tp_core.runs.opening import Checkpoint, LoadedRun, open_run
+from tp_core.runs.opening import LoadedRun, open_run
 
 _BATCH = 64
 
@@ -91,7 +91,7 @@ class Sampling:
 
 
 def evaluate_run(
-    run: RunDir, checkpoint: Checkpoint, sampling: Sampling, *, strict_plugins: bool = False
+    run: RunDir, checkpoint: str, sampling: Sampling, *, strict_plugins: bool = False
 ) -> EvaluatedRun:
     """Load, score and sample a run. Raises `TpError` where `open_run` does."""
     loaded = open_run(run, checkpoint, strict_plugins=strict_plugins)

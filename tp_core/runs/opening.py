@@ -6,12 +6,12 @@ What `tp export` writes is opened the same way.
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import torch
 
@@ -28,7 +28,6 @@ from tp_core.runs.checkpoint import load_checkpoint
 from tp_core.runs.directory import RunDir
 from tp_core.runs.plugin_drift import plugin_drift, requirements
 
-Checkpoint = Literal["best_val", "last"]
 EXPORTED = "model.safetensors"
 
 
@@ -65,7 +64,7 @@ class Weights:
 
 
 def load_run(
-    path: str | Path, checkpoint: Checkpoint = "best_val", *, strict_plugins: bool = False
+    path: str | Path, checkpoint: str = "best_val", *, strict_plugins: bool = False
 ) -> LoadedRun:
     """Open a run's directory, or one that `tp export` wrote, from Python.
 
@@ -124,7 +123,7 @@ def _as_argument(requirement: str) -> str:
 
 
 def open_run(
-    run: RunDir, checkpoint: Checkpoint = "best_val", *, strict_plugins: bool = False
+    run: RunDir, checkpoint: str = "best_val", *, strict_plugins: bool = False
 ) -> LoadedRun:
     """The model of a run's checkpoint, in evaluation mode, on the best device there is.
 
@@ -156,10 +155,10 @@ def open_run(
     )
 
 
-def _checkpoint_path(run: RunDir, checkpoint: Checkpoint) -> Path:
-    path = run.last_path if checkpoint == "last" else run.best_val_path
-    if not path.exists():
-        others = [p.stem for p in (run.best_val_path, run.last_path) if p.exists()]
+def _checkpoint_path(run: RunDir, checkpoint: str) -> Path:
+    path = run.checkpoints_dir / f"{checkpoint}.pt"
+    if not re.fullmatch(r"\w+", checkpoint) or not path.exists():
+        others = [p.stem for p in sorted(run.checkpoints_dir.glob("*.pt")) if p.stem != "previous"]
         hint = f"it has: {', '.join(others)}" if others else "it has none"
         raise TpError(f"run '{run.id}' has no checkpoint '{checkpoint}'; {hint}")
     return path

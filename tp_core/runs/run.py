@@ -15,7 +15,7 @@ from tp_core.runs.directory import RunDir
 from tp_core.runs.jsonl import read_jsonl
 
 if TYPE_CHECKING:
-    from tp_core.runs.opening import Checkpoint, LoadedRun
+    from tp_core.runs.opening import LoadedRun
 
 
 class Run:
@@ -75,9 +75,7 @@ class Run:
         path = self._directory.samples_path
         return read_jsonl(path) if path.exists() else []
 
-    def load(
-        self, checkpoint: Checkpoint = "best_val", *, strict_plugins: bool = False
-    ) -> LoadedRun:
+    def load(self, checkpoint: str = "best_val", *, strict_plugins: bool = False) -> LoadedRun:
         """The model of a checkpoint, in evaluation mode, with its tokenizer and config."""
         from tp_core.runs.opening import load_run
 
