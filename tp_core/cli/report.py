@@ -151,39 +151,41 @@ def _show(report: Mapping[str, Any]) -> None:
         emit(f"  {one_line(sample['text'])}{said}")
 
 
-def with_metrics(plan: Plan, written: Mapping[str, Sequence[Mapping[str, Any]]]) -> Plan:
-    """The plan with these metrics: what each `--metrics` says, as tables, by its text."""
+def with_metrics(
+    plan: Plan, written: Mapping[str, Sequence[tuple[str, Mapping[str, str]]]]
+) -> Plan:
+    """The plan with these metrics: the names and options in each `--metrics`, by its text."""
     from tp_core.config.components import ComponentResolver
+    from tp_core.config.overrides import read_component_options
     from tp_core.errors import Problem, TpError
 
     problems: list[Problem] = []
     resolved: list[ResolvedComponent | None] = []
     for text, entries in written.items():
-        for entry in entries:
+        for name, options in entries:
 
             def add_problem(key: tuple[str, ...], message: str, place: str = text) -> None:
-                name = ".".join(key).removesuffix("name")
-                problems.append(Problem(name, message, f"--metrics {place}"))
+                dotted = ".".join(key).removesuffix("name")
+                problems.append(Problem(dotted, message, f"--metrics {place}"))
 
+            entry = read_component_options("metric", name, options, plan.catalogue)
             resolved.append(ComponentResolver(plan.catalogue, add_problem).one("metric", entry, ()))
     if problems:
         raise TpError("\n".join(map(str, problems)))
     return replace(plan, metrics=tuple(one for one in resolved if one is not None))
 
 
-def _parsed(text: str) -> Iterator[dict[str, Any]]:
-    """The metrics in NAME,option=value,NAME,...: values still text, lists in brackets whole."""
-    from tp_core.config.overrides import RawText
-
-    entry: dict[str, Any] = {}
+def _parsed(text: str) -> Iterator[tuple[str, dict[str, str]]]:
+    """The metrics in NAME,option=value,NAME,...: name and options, lists in brackets whole."""
+    metric, options = "", dict[str, str]()
     for part in re.split(r",(?![^\[{]*[\]}])", text):
         name, equals, value = (one.strip() for one in part.partition("="))
-        if equals and entry:
-            entry[name] = RawText(value)
+        if equals and metric:
+            options[name] = value
         elif equals or not name:
             raise click.UsageError(f"--metrics {text}: write it as NAME,option=value,NAME,...")
         else:
-            if entry:
-                yield entry
-            entry = {"name": name}
-    yield entry
+            if metric:
+                yield metric, options
+            metric, options = name, {}
+    yield metric, options

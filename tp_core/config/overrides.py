@@ -1,4 +1,4 @@
-"""`--set a.b=c`: which setting a key means, and how its value gets there. Torch-free."""
+"""`--set a.b=c`: its text read as a plain value, and that laid over the settings. Torch-free."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tp_core.config.field_types import option_type, setting_type
 from tp_core.config.schema import SECTIONS, LayerConfig, is_list
 from tp_core.config.source_lines import KeyPath
-from tp_core.config.values import RawText, merge, parse_value
+from tp_core.config.tables import entry, merge
+from tp_core.config.values import parse_value, read_as, read_component
 from tp_core.errors import Problem
+from tp_core.kernel.catalogue import Catalogue
 from tp_core.kernel.options import spec_kind
-
-__all__ = ["Override", "RawText", "apply", "is_component", "is_table", "parse_overrides"]
 
 
 @dataclass(frozen=True)
@@ -20,11 +21,11 @@ class Override:
     """One `--set`: the key split at its dots, and the text behind the first `=`."""
 
     key: KeyPath
-    value: RawText
+    text: str
 
     @property
     def place(self) -> str:
-        return _place(f"{'.'.join(self.key)}={self.value}")
+        return _place(f"{'.'.join(self.key)}={self.text}")
 
 
 def parse_overrides(assignments: Sequence[str]) -> tuple[list[Override], list[Problem]]:
@@ -36,7 +37,7 @@ def parse_overrides(assignments: Sequence[str]) -> tuple[list[Override], list[Pr
         if not equals or not all(key):
             problems.append(Problem("", "write it as section.key=value", _place(text)))
         else:
-            overrides.append(Override(key, RawText(value)))
+            overrides.append(Override(key, value))
     return overrides, problems
 
 
@@ -65,7 +66,7 @@ def is_table(key: KeyPath) -> bool:
 
 
 def apply(
-    data: Mapping[str, Any], overrides: Sequence[Override]
+    data: Mapping[str, Any], overrides: Sequence[Override], catalogue: Catalogue
 ) -> tuple[dict[str, Any], list[Problem]]:
     """The settings with every override laid over them, in order."""
     result: Any = data
@@ -73,13 +74,33 @@ def apply(
     for index, override in enumerate(overrides):
         before = _name_at(result, override.key)
         try:
-            result = _put(result, override.key, override.value, 0, False)
+            result = _put(result, override.key, _value(override, result, catalogue))
         except KeyError as error:
             problems.append(Problem(".".join(override.key), str(error.args[0]), override.place))
             continue
-        if is_component(override.key) and before != _name_at(result, override.key):
+        if before != _name_at(result, override.key):
             problems += _undone(override, overrides[:index])
     return dict(result), problems
+
+
+def read_component_options(
+    kind: str, name: str, texts: Mapping[str, str], catalogue: Catalogue
+) -> dict[str, Any]:
+    """A component as a table, the text of each option read as `--set` reads it."""
+    types = {option: option_type(kind, name, (option,), catalogue) for option in texts}
+    return {"name": name, **{o: read_as(types[o], text) for o, text in texts.items()}}
+
+
+def _value(override: Override, data: Mapping[str, Any], catalogue: Catalogue) -> Any:
+    """The plain value an override's text stands for, laid over these settings."""
+    key, text = override.key, override.text
+    within = any(is_component(key[:end]) for end in range(len(key)))
+    if is_component(key) or (within and key[-1] == "name"):
+        return read_component(text)
+    if is_table(key):
+        table = parse_value(text)
+        return table if isinstance(table, Mapping) else text
+    return read_as(setting_type(key, data, catalogue), text)
 
 
 def _undone(override: Override, earlier: Sequence[Override]) -> Iterator[Problem]:
@@ -102,66 +123,39 @@ def _name_at(data: Any, key: KeyPath) -> str | None:
     """The name of the component at a key; None where there is none."""
     node = data
     for part in key:
-        if isinstance(node, (list, tuple)) and part in map(str, range(len(node))):
-            node = node[int(part)]
-        elif isinstance(node, Mapping):
-            node = node.get(part)
-        else:
-            return None
+        node = entry(node, part)
     name = node.get("name") if isinstance(node, Mapping) else node
     return name if isinstance(name, str) else None
 
 
-def _put(node: Any, key: KeyPath, value: RawText, depth: int, inside: bool) -> Any:
+def _put(node: Any, key: KeyPath, value: Any, depth: int = 0, inside: bool = False) -> Any:
     """`node` with key[depth:] set; `inside` says that a component's options are being entered."""
+    inside = inside or is_component(key[:depth])
     if depth == len(key):
-        return _set(node, key, value, inside)
-    here = inside or is_component(key[:depth])
+        return merge(node, value) if inside else _lay(node, value, key)
     part = key[depth]
-    if isinstance(node, RawText):
-        node = node.read()
     if isinstance(node, (list, tuple)):
         if part not in map(str, range(len(node))):
             raise KeyError(f"'{part}' is not an index into the {len(node)} entries there")
         items = list(node)
-        items[int(part)] = _put(items[int(part)], key, value, depth + 1, here)
+        items[int(part)] = _put(items[int(part)], key, value, depth + 1, inside)
         return items
-    if here and part == "name" and depth + 1 == len(key):
-        return merge(node, {"name": _component(value)})
-    if here and isinstance(node, str):
+    if inside and part == "name" and depth + 1 == len(key):
+        return merge(node, {"name": value})
+    if inside and isinstance(node, str):
         node = {"name": node}
     if node is None:
         node = {}
     if not isinstance(node, Mapping):
         raise KeyError(f"'{'.'.join(key[:depth])}' is no table, so it has no '{part}'")
-    return {**node, part: _put(node.get(part), key, value, depth + 1, here)}
+    return {**node, part: _put(node.get(part), key, value, depth + 1, inside)}
 
 
-def _set(node: Any, key: KeyPath, value: RawText, inside: bool) -> Any:
+def _lay(node: Any, value: Any, key: KeyPath) -> Any:
+    """A setting over another; of a table each entry, its components by the rule for components."""
     if is_component(key):
-        return merge(node, _component(value))
-    if inside:
-        # Whether the option is text, a table or a component, its type will say.
         return merge(node, value)
-    table = parse_value(value) if is_table(key) else None
-    return _lay(node, table, key) if isinstance(table, Mapping) else value
-
-
-def _component(value: RawText) -> Any:
-    """A component from the command line: a name, bare or quoted, or an inline table."""
-    parsed = parse_value(value)
-    plain = parsed is None or isinstance(parsed, (str, Mapping, list))
-    return parsed if plain else value.strip()
-
-
-def _lay(node: Any, table: Mapping[str, Any], key: KeyPath) -> dict[str, Any]:
-    """A table of settings over another, each of its components by the rule for components."""
-    result = dict(node) if isinstance(node, Mapping) else {}
-    for name, value in table.items():
-        inner = (*key, name)
-        if is_component(inner):
-            value = merge(result.get(name), value)
-        elif is_table(inner) and isinstance(value, Mapping):
-            value = _lay(result.get(name), value, inner)
-        result[name] = value
-    return result
+    if not (is_table(key) and isinstance(value, Mapping)):
+        return value
+    base = node if isinstance(node, Mapping) else {}
+    return {**base, **{name: _lay(base.get(name), v, (*key, name)) for name, v in value.items()}}

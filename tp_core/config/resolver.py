@@ -15,7 +15,6 @@ from tp_core.config.messages import read_table, show
 from tp_core.config.overrides import Override
 from tp_core.config.schema import SCHEMA_VERSION, SECTIONS, Config, is_list
 from tp_core.config.source_lines import KeyPath
-from tp_core.config.values import RawText, settle
 from tp_core.errors import Problem, did_you_mean
 from tp_core.kernel.catalogue import Catalogue
 from tp_core.kernel.options import Spec, spec_kind, validate
@@ -77,8 +76,7 @@ class ConfigResolver:
     def check_top(self) -> None:
         for name, value in self.data.items():
             if name == "schema_version":
-                version = value.read() if isinstance(value, RawText) else value
-                if type(version) is not int or version != SCHEMA_VERSION:
+                if type(value) is not int or value != SCHEMA_VERSION:
                     self.add_problem((name,), f"is {show(value)}; this tp reads {SCHEMA_VERSION}")
             elif name not in SECTIONS:
                 inside = [
@@ -98,18 +96,17 @@ class ConfigResolver:
     def _section(self, name: str) -> Any:
         model = SECTIONS[name]
         specs = {key for key in model.model_fields if spec_kind(model, key)}
-        written = {k: v for k, v in self.table(name).items() if k not in {*specs, "layers"}}
-        plain = settle(written, model)
+        plain = {k: v for k, v in self.table(name).items() if k not in {*specs, "layers"}}
         unset: dict[str, Any] = {
             key: [] if is_list(info) else Spec("unset")
             for key, info in model.model_fields.items()
             if key in specs and info.is_required()
         }
         section, faults = read_table(model, {**plain, **unset}, f"[{name}]")
-        for key, message in faults:
-            self.add_problem((name, *key), message)
-            self.unsound.add((name, key[0]))
-            plain.pop(key[0], None)
+        for inside, message in faults:
+            self.add_problem((name, *inside), message)
+            self.unsound.add((name, inside[0]))
+            plain.pop(inside[0], None)
         return section or validate(model, {**plain, **unset})
 
     def sound(self, *keys: KeyPath) -> bool:
