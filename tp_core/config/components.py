@@ -114,10 +114,6 @@ class ComponentResolver:
             return []
         return [self.one(kind, item, (*key, str(i))) for i, item in enumerate(written)]
 
-    def many(self, kind: str, written: Any, key: KeyPath) -> tuple[ResolvedComponent, ...]:
-        """Resolve a list of components; those in error are left out."""
-        return tuple(resolved for resolved in self.each(kind, written, key) if resolved)
-
 
 def resolve_spec(catalogue: Catalogue, spec: Spec[Any]) -> ResolvedComponent:
     """Resolve a spec whose kind is known. Raises `UnknownComponent` with every problem."""

@@ -58,6 +58,11 @@ def is_component(key: KeyPath) -> bool:
     return False
 
 
+def in_component(key: KeyPath) -> bool:
+    """Whether a key is that of a component, or of one of its options."""
+    return is_component(key[:2]) or is_component(key[:4])
+
+
 def is_table(key: KeyPath) -> bool:
     """Whether the schema holds a table of settings at this key."""
     if len(key) == 1:
@@ -78,7 +83,7 @@ def apply(
         except KeyError as error:
             problems.append(Problem(".".join(override.key), str(error.args[0]), override.place))
             continue
-        if before != _name_at(result, override.key):
+        if in_component(override.key) and before != _name_at(result, override.key):
             problems += _undone(override, overrides[:index])
     return dict(result), problems
 
@@ -94,8 +99,7 @@ def read_component_options(
 def _value(override: Override, data: Mapping[str, Any], catalogue: Catalogue) -> Any:
     """The plain value an override's text stands for, laid over these settings."""
     key, text = override.key, override.text
-    within = any(is_component(key[:end]) for end in range(len(key)))
-    if is_component(key) or (within and key[-1] == "name"):
+    if is_component(key) or (key[-1] == "name" and in_component(key[:-1])):
         return read_component(text)
     if is_table(key):
         table = parse_value(text)
@@ -128,17 +132,17 @@ def _name_at(data: Any, key: KeyPath) -> str | None:
     return name if isinstance(name, str) else None
 
 
-def _put(node: Any, key: KeyPath, value: Any, depth: int = 0, inside: bool = False) -> Any:
-    """`node` with key[depth:] set; `inside` says that a component's options are being entered."""
-    inside = inside or is_component(key[:depth])
+def _put(node: Any, key: KeyPath, value: Any, depth: int = 0) -> Any:
+    """`node`, which stands at key[:depth], with key[depth:] set."""
+    inside = in_component(key[:depth])
     if depth == len(key):
-        return merge(node, value) if inside else _lay(node, value, key)
+        return _lay(node, value, key)
     part = key[depth]
     if isinstance(node, (list, tuple)):
         if part not in map(str, range(len(node))):
             raise KeyError(f"'{part}' is not an index into the {len(node)} entries there")
         items = list(node)
-        items[int(part)] = _put(items[int(part)], key, value, depth + 1, inside)
+        items[int(part)] = _put(items[int(part)], key, value, depth + 1)
         return items
     if inside and part == "name" and depth + 1 == len(key):
         return merge(node, {"name": value})
@@ -148,12 +152,12 @@ def _put(node: Any, key: KeyPath, value: Any, depth: int = 0, inside: bool = Fal
         node = {}
     if not isinstance(node, Mapping):
         raise KeyError(f"'{'.'.join(key[:depth])}' is no table, so it has no '{part}'")
-    return {**node, part: _put(node.get(part), key, value, depth + 1, inside)}
+    return {**node, part: _put(node.get(part), key, value, depth + 1)}
 
 
 def _lay(node: Any, value: Any, key: KeyPath) -> Any:
     """A setting over another; of a table each entry, its components by the rule for components."""
-    if is_component(key):
+    if in_component(key):
         return merge(node, value)
     if not (is_table(key) and isinstance(value, Mapping)):
         return value
