@@ -39,12 +39,14 @@ class ConfigResolver:
         self.resolver = ComponentResolver(catalogue, self.add_problem)
         self.unsound: set[KeyPath] = set()  # settings whose default stands in
 
-    def add_problem(self, key: KeyPath, message: str, *blame: KeyPath) -> None:
+    def add_problem(
+        self, key: KeyPath, message: str, *blame: KeyPath, missing: bool = False
+    ) -> None:
         """Add a problem; `blame` are other settings that may be its cause."""
         place = self.place(key, *blame)
         if len(key) > 2 and key[-1] == "name":
             key = key[:-1]  # the resolver's way to point at a component's name
-        problem = Problem(".".join(key), message, place)
+        problem = Problem(".".join(key), message, place, missing)
         inherited = ".".join(("model", *key[3:])) if key[:2] == ("model", "layers") else ""
         told = any(p.key == inherited and p.message == message for p in self.problems)
         if problem not in self.problems and not (inherited and told):
@@ -127,6 +129,7 @@ class ConfigResolver:
             key,
             f"the config names no {kind}. Choose {article} {kind}: under [{section}] add "
             f'{kind} = "{example}" (installed: {", ".join(names) or "none"})',
+            missing=True,
         )
         return None
 
@@ -142,6 +145,7 @@ class ConfigResolver:
             key,
             f"the config has no list of {name}. Under [{section}] add {name} = [] "
             f"(installed: {', '.join(self.installed(kind)) or 'none'})",
+            missing=True,
         )
         return []
 
