@@ -74,15 +74,14 @@ class ComponentResolver:
             self.add_problem((*key, "name"), str(error))
             return None
         model = registered.component.options
-        given = {name: value for name, value in table.items() if name != "name"}
-        inner = {name: spec_kind(model, name) for name in model.model_fields}
-        plain = {n: v for n, v in given.items() if not inner.get(n)}
+        plain = {name: value for name, value in table.items() if name != "name"}
         nested: list[ResolvedComponent] = []
         broken: set[str] = set()
-        for name, inner_kind in inner.items():
-            if inner_kind is None or (name not in given and model.model_fields[name].is_required()):
+        for name, info in model.model_fields.items():
+            inner_kind = spec_kind(model, name)
+            if inner_kind is None or (name not in table and info.is_required()):
                 continue
-            value = option_as_written(model, given, name)
+            value = option_as_written(model, table, name)
             plain[name], found = self._inside(inner_kind, value, (*key, name))
             nested += [resolved for resolved in found if resolved]
             if None in found:

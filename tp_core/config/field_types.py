@@ -66,8 +66,7 @@ def _element(annotation: Any, part: str) -> Any:
     """The type of an entry of a tuple or a dict, None where that is not plain."""
     origin, inner = typing.get_origin(annotation), typing.get_args(annotation)
     if origin in (Union, types.UnionType, Annotated):
-        found = [_element(a, part) for a in inner if a is not type(None)]
-        return found[0] if found else None
+        return next((_element(a, part) for a in inner if a is not type(None)), None)
     if origin is dict or (origin is tuple and inner[-1] is Ellipsis):
         return inner[-1] if origin is dict else inner[0]
     return entry(inner, part) if origin is tuple else None

@@ -11,7 +11,7 @@ from tp_core.config.components import ResolvedComponent
 from tp_core.config.messages import read_table, show
 from tp_core.config.resolver import ConfigResolver
 from tp_core.config.schema import LayerConfig, ModelConfig
-from tp_core.config.tables import merge
+from tp_core.config.tables import entry, merge
 from tp_core.errors import did_you_mean
 from tp_core.kernel.options import spec_kind
 
@@ -44,8 +44,7 @@ def read_layers(resolver: ConfigResolver, model: ModelConfig) -> Layers:
     """The layers; a component in error or missing is None, and its problem told."""
     base = {kind: resolver.component(("model", kind)) for kind in LAYER_KINDS if kind != "mlp"}
     labels = {label: Label({}) for label in model.pattern or ("",)}
-    named = resolver.data.get("model") or {}
-    tables = named.get("layers") if isinstance(named, Mapping) else None
+    tables = entry(resolver.data.get("model"), "layers")
     if not isinstance(tables, (Mapping, type(None))):
         resolver.add_problem(("model", "layers"), f"must be a table, not {show(tables)}")
     for label in resolver.table("model", "layers"):

@@ -111,11 +111,7 @@ def _undone(override: Override, earlier: Sequence[Override]) -> Iterator[Problem
     """Options that were set on a component which this override replaces by another."""
     depth = len(override.key)
     for one in earlier:
-        if (
-            len(one.key) > depth
-            and one.key[:depth] == override.key
-            and one.key[depth:] != ("name",)
-        ):
+        if one.key[:depth] == override.key and one.key[depth:] not in ((), ("name",)):
             yield Problem(
                 ".".join(one.key),
                 f"is undone by {override.place}, which names another component: write it after",

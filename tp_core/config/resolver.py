@@ -15,6 +15,7 @@ from tp_core.config.messages import read_table, show
 from tp_core.config.overrides import Override
 from tp_core.config.schema import SCHEMA_VERSION, SECTIONS, Config, is_list
 from tp_core.config.source_lines import KeyPath
+from tp_core.config.tables import entry
 from tp_core.errors import Problem, did_you_mean
 from tp_core.kernel.catalogue import Catalogue
 from tp_core.kernel.options import Spec, spec_kind, validate
@@ -70,10 +71,8 @@ class ConfigResolver:
         """The table at a key; an empty one where there is none."""
         value: Any = self.data
         for part in key:
-            value = value.get(part, {})
-            if not isinstance(value, Mapping):
-                return {}
-        return dict(value)
+            value = entry(value, part)
+        return dict(value) if isinstance(value, Mapping) else {}
 
     def check_top(self) -> None:
         for name, value in self.data.items():
