@@ -34,16 +34,22 @@ class Problem:
     """One thing that is wrong with a config.
 
     `key` is the dotted path (`model.attention.n_kv_heads`, empty for the whole file), `place` where
-    it was written (`my.toml:12` or `--set model.n_heads=5`), empty where it was left out.
+    it was written (`my.toml:12` or `--set model.n_heads=5`), empty where it was left out;
+    `missing` says that it is a component, or a list of them, of which the config has none.
     """
 
     key: str
     message: str
     place: str = ""
+    missing: bool = False
 
     def __str__(self) -> str:
         head = ": ".join(part for part in (self.place, self.key) if part)
         return f"{head}: {self.message}" if head else self.message
+
+
+class UnusableRun(TpError):
+    """A run that can't be opened; the text names it."""
 
 
 class ConfigError(TpError):

@@ -199,3 +199,11 @@ def test_an_option_set_before_its_component_is_replaced_is_not_lost_in_silence(l
     assert f"is undone by --set {last}" in problem.message
     plan_of(None, "model.attention.dropout=0.5", "model.attention=softmax")
     plan_of(None, last, "model.attention.decay=none")
+
+
+def test_so_it_is_inside_options() -> None:
+    eps, norm = "model.attention.qk_norm.eps=0.5", "model.attention.qk_norm=layernorm"
+    problem = problem_of(None, eps, norm)
+    assert problem.place == f"--set {eps}"
+    assert f"is undone by --set {norm}" in problem.message
+    assert attention(None, norm, eps, norm)["qk_norm"]["eps"] == 0.5

@@ -194,6 +194,33 @@ def test_a_warmup_must_end() -> None:
     assert problem.key == "train.max_steps"
 
 
+SIZED = """
+class Sized(Options):
+    limit: int = F(1)
+    def problems(self, dims):
+        if dims.n_layers > self.limit:
+            yield "too deep"
+        if dims.max_seq_len > self.limit:
+            yield "too long"
+
+class Listed(Options):
+    def problems(self, dims):
+        return ["too deep"] if dims.n_layers > 1 else []
+
+tp_mlps = components("mlp", ("sized", Sized, ()), ("listed", Listed, ()))
+"""
+
+
+def test_the_sizes_a_component_looked_at_are_to_blame(fake: Fake) -> None:
+    changes = {"model": {"mlp": "sized", "n_layers": 2}}
+    sets = ["model.max_seq_len=8", "model.n_heads=2"]
+    deep, long = problems_of(changes, *sets, catalogue=fake(SIZED))
+    assert (deep.message, deep.place) == ("layers 0-1: mlp 'tp-fake:sized': too deep", "my.toml")
+    assert (long.message, long.place) == (deep.message.replace("deep", "long"), f"--set {sets[0]}")
+    problem = problem_of({"model": {"mlp": "listed"}}, "model.n_layers=3", catalogue=fake(SIZED))
+    assert problem.place == "--set model.n_layers=3"
+
+
 def test_samplers_and_metrics_have_their_say(fake: Fake) -> None:
     code = """
     class Picky(Options):

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from small_models import LAYERS, B, D, T, agree, model_of, scene
+from small_models import LAYERS, B, D, T, agree, model_of, harness
 from torch import Tensor
 
 from tp_core.interfaces import SequenceInfo

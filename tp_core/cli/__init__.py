@@ -89,7 +89,7 @@ def _report(fault: BaseException) -> int:
     if isinstance(fault, ConfigError):
         count = len(fault.problems)
         _say(f"Error: {count} problem{'s' if count != 1 else ''} in the config:\n{fault}")
-        if sum(problem.message.startswith("the config ") for problem in fault.problems) > 2:
+        if sum(problem.missing for problem in fault.problems) > 2:
             _say("`tp init DIR` writes a complete config to start from")
         return fault.exit_code
     if isinstance(fault, TpError):

@@ -46,7 +46,7 @@ def command(
     """
     if as_json and as_markdown:
         raise click.UsageError("give --json or --md, not both")
-    from tp_core.errors import TpError
+    from tp_core.errors import ConfigError, TpError, UnusableRun
     from tp_core.runs.directory import find_run
 
     runs = list({run.id: run for run in (find_run(runs_dir, id_) for id_ in ids)}.values())
@@ -74,9 +74,9 @@ def command(
     for run in runs:
         try:
             evaluated.append(evaluate_run(run, checkpoint, sampling, strict_plugins=strict_plugins))
+        except (UnusableRun, ConfigError):  # these name the run, or its file
+            raise
         except TpError as error:
-            if run.id in str(error):
-                raise
             raise type(error)(f"run '{run.id}': {error}") from error
     for sentence in (sentence for run in evaluated for sentence in run.plugin_drift):
         warn(sentence)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -35,7 +34,10 @@ def check(ctx: click.Context, file: Path, overrides: tuple[str, ...], as_json: b
     except ConfigError as error:
         if not as_json:
             raise
-        problems = [asdict(problem) for problem in error.problems]
+        problems = [
+            {"key": problem.key, "message": problem.message, "place": problem.place}
+            for problem in error.problems
+        ]
         emit_json({"ok": False, "file": str(file), "problems": problems})
         ctx.exit(error.exit_code)
     if as_json:

@@ -13,7 +13,13 @@ from tp_core.cli.plugins_new import command as new_command
 from tp_core.cli.plugins_test import command as test_command
 from tp_core.cli.terminal import emit, emit_json, emit_table, note, one_line
 from tp_core.errors import did_you_mean
-from tp_core.kernel.catalogue import Catalogue, PluginRow, RegisteredComponent, UnknownComponent
+from tp_core.kernel.catalogue import (
+    Catalogue,
+    PluginRow,
+    RegisteredComponent,
+    UnknownComponent,
+    UnknownDistribution,
+)
 from tp_core.kernel.component import SITES
 from tp_core.kernel.kinds import KINDS
 from tp_core.kernel.loading import locate
@@ -106,12 +112,14 @@ def _find(catalogue: Catalogue, name: str, kinds: tuple[str, ...]) -> list[Regis
     for kind in kinds:
         try:
             found.append(catalogue.find(kind, name))
+        except UnknownDistribution:
+            raise
         except UnknownComponent as error:
             refusals[kind] = error
     if found:
         return found
     several = [k for k in kinds if any(name in one.names for one in catalogue.loaded(k))]
-    if several or len({str(error) for error in refusals.values()}) == 1:
+    if several or len(kinds) == 1:
         raise refusals[several[0] if several else kinds[0]]
     bare = name.rpartition(":")[2]
     known = [word for kind in kinds for one in catalogue.loaded(kind) for word in one.names]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -10,6 +9,7 @@ from typing import Protocol
 
 from tp_core.config.components import ResolvedComponent
 from tp_core.config.schema import Config
+from tp_core.config.size_problems import SizeProblem, failure, size_problems
 from tp_core.config.source_lines import KeyPath
 from tp_core.errors import did_you_mean
 from tp_core.kernel.catalogue import Catalogue, RegisteredComponent
@@ -18,18 +18,6 @@ from tp_core.kernel.options import Dims, Options
 from tp_core.kernel.tracebacks import raised_at, summary
 
 ENCODING = "positional_encoding"
-
-# Which settings the sizes come from that a component's message may name.
-_SIZES: Mapping[str, tuple[KeyPath, ...]] = {
-    "dim": (("model", "d_model"),),
-    "d_model": (("model", "d_model"),),
-    "head_dim": (("model", "d_model"), ("model", "n_heads")),
-    "n_heads": (("model", "n_heads"),),
-    "n_layers": (("model", "n_layers"),),
-    "max_seq_len": (("model", "max_seq_len"),),
-    "max_steps": (("train", "max_steps"),),
-    "eval_interval": (("train", "eval_interval"),),
-}
 
 
 class AddProblem(Protocol):
@@ -77,8 +65,8 @@ def check_sizes(
     """What the options of a component outside the layers say of these sizes."""
     if resolved is None:
         return
-    for message in _ask(resolved.options, dims):
-        add_problem(key, f"{_title(resolved)}: {message}", *_blamed(message))
+    for message, blame in size_problems(resolved.options, dims):
+        add_problem(key, f"{_title(resolved)}: {message}", *blame)
 
 
 def check_layers(
@@ -93,19 +81,19 @@ def check_layers(
 
     `own` holds the kinds that [model.layers.LABEL] sets: that is where a problem is then told.
     """
-    found: dict[tuple[KeyPath, str], list[LayerPlan]] = {}
+    found: dict[tuple[KeyPath, SizeProblem], list[LayerPlan]] = {}
     for layer in layers:
         mine = set(own.get(layer.label, ()))
-        for kinds, message in _layer_problems(layer, model_wide, mine, dims, catalogue):
+        for kinds, one in _layer_problems(layer, model_wide, mine, dims, catalogue):
             kind = next((kind for kind in kinds if kind in mine), "")
             key: KeyPath = ("model", kinds[0])
             if kind:
                 key = ("model", "layers", layer.label, kind)
-            found.setdefault((key, message), []).append(layer)
-    for (key, message), concerned in found.items():
+            found.setdefault((key, one), []).append(layer)
+    for (key, (message, settings)), concerned in found.items():
         pair = (ENCODING, "attention") if key[-1] in (ENCODING, "attention") else ()
         blame = [(*key[:-1], kind) for kind in pair] + [("model", kind) for kind in pair]
-        add_problem(key, f"{_where(concerned)}: {message}", *blame, *_blamed(message))
+        add_problem(key, f"{_where(concerned)}: {message}", *blame, *settings)
 
 
 def _layer_problems(
@@ -114,50 +102,47 @@ def _layer_problems(
     own: set[str],
     dims: Dims,
     catalogue: Catalogue,
-) -> Iterator[tuple[tuple[str, ...], str]]:
+) -> Iterator[tuple[tuple[str, ...], SizeProblem]]:
     """The kinds each problem is between, and what it is."""
     here = replace(dims, layer_index=layer.index)
     for resolved in layer.components():
         if resolved.kind != ENCODING:
-            for message in _ask(resolved.options, here):
-                yield (resolved.kind,), f"{_title(resolved)}: {message}"
+            for message, blame in size_problems(resolved.options, here):
+                yield (resolved.kind,), SizeProblem(f"{_title(resolved)}: {message}", blame)
     encoding, attention = layer.resolved[ENCODING], layer.resolved["attention"]
     if encoding and model_wide and encoding.spec != model_wide.spec:
         for one in (model_wide, encoding):
             if _embeds(one.registered):
-                yield (
-                    (ENCODING,),
+                told = (
                     f"{_title(one)} acts on the embeddings, which all layers share: it can only be "
-                    "the encoding of the whole model, the same in every layer",
+                    "the encoding of the whole model, the same in every layer"
                 )
+                yield (ENCODING,), SizeProblem(told)
                 return
     if encoding is None or attention is None:
         return
     try:
         offered = _sites(attention.options, here)
     except Exception as error:  # a plugin's own code
-        yield ("attention",), f"{_title(attention)}: offers() failed: {_told(error)}"
+        told = f"{_title(attention)}: offers() failed: {failure(error)}"
+        yield ("attention",), SizeProblem(told)
         return
     needs = encoding.registered.component.needs
     if any(site not in offered for site in needs):
         table = f"[model.layers.{layer.label}]" if {ENCODING, "attention"} & own else "[model]"
         told = _refusal(encoding, attention, offered, here)
         told += _advice(encoding, offered, table, here, catalogue)
-        yield (ENCODING, "attention"), told
+        yield (ENCODING, "attention"), SizeProblem(told)
         return
-    # Each message once, though it be the same at every site.
-    for message, site in {m: s for s in needs for m in _ask(encoding.options, offered[s])}.items():
-        if offered[site] == here:
-            yield (ENCODING,), f"{_title(encoding)}: {message}"
+    # Each complaint once, though it be the same at every site.
+    sizes = [offered[site] for site in needs] or [here]
+    said = {one: there for there in sizes for one in size_problems(encoding.options, there)}
+    for (message, blame), there in said.items():
+        if there == here:
+            yield (ENCODING,), SizeProblem(f"{_title(encoding)}: {message}", blame)
         else:
             at = f"{_title(encoding)} on attention '{attention.name}'"
-            yield (ENCODING, "attention"), f"{at}: {message}"
-    for message in () if needs else _ask(encoding.options, here):
-        yield (ENCODING,), f"{_title(encoding)}: {message}"
-
-
-def _blamed(message: str) -> list[KeyPath]:
-    return [key for word in re.findall(r"\w+", message) for key in _SIZES.get(word, ())]
+            yield (ENCODING, "attention"), SizeProblem(f"{at}: {message}", blame)
 
 
 def _title(resolved: ResolvedComponent) -> str:
@@ -166,15 +151,6 @@ def _title(resolved: ResolvedComponent) -> str:
 
 def _embeds(registered: RegisteredComponent) -> bool:
     return "embed" in registered.component.needs
-
-
-def _ask(options: Options, dims: Dims) -> list[str]:
-    """A component's `problems`; where its code fails, that is one."""
-    try:
-        found = options.problems(dims)
-        return [found] if isinstance(found, str) else [str(message) for message in found]
-    except Exception as error:
-        return [f"problems() failed: {_told(error)}"]
 
 
 def _sites(options: Options, dims: Dims) -> dict[str, Dims]:
@@ -228,7 +204,9 @@ def _advice(
             return False
         needs = encoding.registered.component.needs
         there = [sites[site] for site in needs if site in sites]
-        fits = len(there) == len(needs) and not any(_ask(encoding.options, d) for d in there)
+        fits = len(there) == len(needs) and not any(
+            size_problems(encoding.options, d) for d in there
+        )
         return fits and _fits(registered, dims)
 
     encodings = _names(catalogue, ENCODING, encodes)
@@ -252,7 +230,7 @@ def _names(
 def _fits(registered: RegisteredComponent, dims: Dims) -> bool:
     """Whether a component with its default options has nothing against these sizes."""
     try:
-        return not _ask(registered.component.options(), dims)
+        return not size_problems(registered.component.options(), dims)
     except ValueError:  # an option without a default
         return False
 

@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import BaseModel
+
 from tp_core.config.messages import read_table, show
 from tp_core.config.source_lines import KeyPath
-from tp_core.config.values import RawText, merge, settle
+from tp_core.config.tables import merge
 from tp_core.errors import Problem, TpError
 from tp_core.kernel.catalogue import Catalogue, RegisteredComponent, UnknownComponent
 from tp_core.kernel.options import Options, Spec, spec_kind
@@ -47,7 +49,7 @@ class ResolvedComponent:
 
 
 class ComponentResolver:
-    """Looks components up in one catalogue; what is wrong goes to `complain`, and None comes back.
+    """Looks components up in one catalogue; tells `add_problem` of a wrong one, and gives None.
 
     A problem with a component's name has the key `...name`, be it written as a table or not.
     """
@@ -58,7 +60,7 @@ class ComponentResolver:
 
     def one(self, kind: str, written: Any, key: KeyPath) -> ResolvedComponent | None:
         """Resolve one component. `written` is a name, a table with a name, or a Spec."""
-        table = _as_table(written)
+        table = as_table(written)
         if table is None:
             self.add_problem(
                 key, f'must be a component: "name" or {{ name = "..." }}, not {show(written)}'
@@ -73,24 +75,22 @@ class ComponentResolver:
             self.add_problem((*key, "name"), str(error))
             return None
         model = registered.component.options
-        given = {name: value for name, value in table.items() if name != "name"}
-        inner = {name: spec_kind(model, name) for name in model.model_fields}
-        plain = settle({n: v for n, v in given.items() if not inner.get(n)}, model)
+        plain = {name: value for name, value in table.items() if name != "name"}
         nested: list[ResolvedComponent] = []
         broken: set[str] = set()
-        for name, inner_kind in inner.items():
-            if inner_kind is None or (name not in given and model.model_fields[name].is_required()):
+        for name, info in model.model_fields.items():
+            inner_kind = spec_kind(model, name)
+            if inner_kind is None or (name not in table and info.is_required()):
                 continue
-            default = model.model_fields[name].get_default(call_default_factory=True)
-            value = _over_default(given[name], default) if name in given else default
+            value = option_as_written(model, table, name)
             plain[name], found = self._inside(inner_kind, value, (*key, name))
             nested += [resolved for resolved in found if resolved]
             if None in found:
                 broken.add(name)
         options, faults = read_table(model, plain, f"{kind} '{registered.qualified}'")
-        for place, message in faults:
-            if not broken.intersection(place[:1]):  # told already, with its reason
-                self.add_problem((*key, *place), message)
+        for inside, message in faults:
+            if not broken.intersection(inside[:1]):  # told already, with its reason
+                self.add_problem((*key, *inside), message)
         if options is None or broken:
             return None
         return ResolvedComponent(registered, _with_kinds(options), tuple(nested))
@@ -109,15 +109,10 @@ class ComponentResolver:
 
     def each(self, kind: str, written: Any, key: KeyPath) -> list[ResolvedComponent | None]:
         """Resolve a list of components; None stands for one in error."""
-        written = written.read() if isinstance(written, RawText) else written
         if not isinstance(written, (list, tuple)):
             self.add_problem(key, f"must be a list of components, not {show(written)}")
             return []
         return [self.one(kind, item, (*key, str(i))) for i, item in enumerate(written)]
-
-    def many(self, kind: str, written: Any, key: KeyPath) -> tuple[ResolvedComponent, ...]:
-        """Resolve a list of components; those in error are left out."""
-        return tuple(resolved for resolved in self.each(kind, written, key) if resolved)
 
 
 def resolve_spec(catalogue: Catalogue, spec: Spec[Any]) -> ResolvedComponent:
@@ -125,8 +120,8 @@ def resolve_spec(catalogue: Catalogue, spec: Spec[Any]) -> ResolvedComponent:
     problems: list[str] = []
 
     def add_problem(key: KeyPath, message: str) -> None:
-        place = ".".join(part for part in key if part != "name")
-        problems.append(f"{place}: {message}" if place else message)
+        dotted = ".".join(part for part in key if part != "name")
+        problems.append(f"{dotted}: {message}" if dotted else message)
 
     resolved = ComponentResolver(catalogue, add_problem).one(spec.kind, spec, ())
     if resolved is None:
@@ -152,11 +147,10 @@ def resolve_written(
     return tuple(resolved for resolved in found if resolved is not None)
 
 
-def _as_table(written: Any) -> Mapping[str, Any] | None:
+def as_table(written: Any) -> Mapping[str, Any] | None:
+    """A component as a table with a name; None for what is no component."""
     if isinstance(written, Spec):
         return written.as_data()
-    if isinstance(written, RawText):
-        written = written.read()
     if isinstance(written, str):
         return {"name": written}
     if isinstance(written, Mapping) and isinstance(written.get("name"), str):
@@ -164,9 +158,13 @@ def _as_table(written: Any) -> Mapping[str, Any] | None:
     return None
 
 
-def _over_default(value: Any, default: Any) -> Any:
-    """What an option says; a table without a name is laid over the component it has by default."""
-    value = value.read() if isinstance(value, RawText) else value
+def option_as_written(model: type[BaseModel], table: Mapping[str, Any], name: str) -> Any:
+    """What a table says of an option that is a component, or else the option's default.
+
+    A table without a name is laid over the component the option has by default.
+    """
+    default = model.model_fields[name].get_default(call_default_factory=True)
+    value = table.get(name, default)
     if not isinstance(value, Mapping) or "name" in value:
         return value
     return merge(default.as_data() if isinstance(default, Spec) else default, value)

@@ -11,7 +11,7 @@ from tp_core.config.components import ResolvedComponent
 from tp_core.config.messages import read_table, show
 from tp_core.config.resolver import ConfigResolver
 from tp_core.config.schema import LayerConfig, ModelConfig
-from tp_core.config.values import merge, settle
+from tp_core.config.tables import entry, merge
 from tp_core.errors import did_you_mean
 from tp_core.kernel.kinds import KINDS, LAYER_KINDS
 
@@ -42,8 +42,7 @@ def read_layers(resolver: ConfigResolver, model: ModelConfig) -> Layers:
     """The layers; a component in error or missing is None, and its problem told."""
     base = {kind: resolver.component(KINDS[kind]) for kind in LAYER_KINDS if kind != "mlp"}
     labels = {label: Label({}) for label in model.pattern or ("",)}
-    named = resolver.data.get("model") or {}
-    tables = named.get("layers") if isinstance(named, Mapping) else None
+    tables = entry(resolver.data.get("model"), "layers")
     if not isinstance(tables, (Mapping, type(None))):
         resolver.add_problem(("model", "layers"), f"must be a table, not {show(tables)}")
     for label in resolver.table("model", "layers"):
@@ -75,9 +74,9 @@ def _label(resolver: ConfigResolver, label: str, model: ModelConfig) -> Label:
         near = did_you_mean(label, model.pattern)
         resolver.add_problem(key, f"'{label}' is not in model.pattern, so no layer uses it.{near}")
     plain = {name: value for name, value in written.items() if name not in LAYER_KINDS}
-    table, faults = read_table(LayerConfig, settle(plain, LayerConfig), f"[{'.'.join(key)}]")
-    for place, message in faults:
-        resolver.add_problem((*key, *place), message)
+    table, faults = read_table(LayerConfig, plain, f"[{'.'.join(key)}]")
+    for inside, message in faults:
+        resolver.add_problem((*key, *inside), message)
     base = resolver.table("model")
     resolved = {
         kind: resolver.resolver.one(kind, merge(base.get(kind), written[kind]), (*key, kind))

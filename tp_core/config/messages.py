@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from tp_core.config.source_lines import KeyPath
 from tp_core.config.toml import encodes, to_toml
@@ -71,7 +71,6 @@ def _foreign(value: Any, key: KeyPath = ()) -> Iterator[Fault]:
 
 
 def _explain(error: ValidationError, model: type[Table], what: str) -> list[Fault]:
-    known = list(model.model_fields)
     found: dict[KeyPath, list[Any]] = {}
     for item in error.errors():
         # The location of a union's branches names types, which are no keys.
@@ -81,14 +80,14 @@ def _explain(error: ValidationError, model: type[Table], what: str) -> list[Faul
             if index == 0 or isinstance(part, int)
         )
         found.setdefault(key, []).append(item)
-    return [(key, _message(items, known, what)) for key, items in found.items()]
+    return [(key, _message(items, model, what)) for key, items in found.items()]
 
 
-def _message(items: list[Any], known: list[str], what: str) -> str:
+def _message(items: list[Any], model: type[BaseModel], what: str) -> str:
     first = items[0]
     value, type_ = first["input"], first["type"]
     if type_ == "extra_forbidden":
-        name = str(first["loc"][-1])
+        name, known = str(first["loc"][-1]), list(model.model_fields)
         listing = f" It has: {', '.join(known)}." if known else " It has none."
         return f"{what} has no '{name}'.{did_you_mean(name, known) or listing}"
     if type_ == "missing":
@@ -97,7 +96,7 @@ def _message(items: list[Any], known: list[str], what: str) -> str:
     text = " or ".join([expected[0], *(one.removeprefix("must be ") for one in expected[1:])])
     if not first["loc"]:
         return text
-    choices = [choice for item in items for choice in _choices(item)]
+    choices = _choices(model.model_fields[str(first["loc"][0])].annotation)
     near = did_you_mean(value, choices) if isinstance(value, str) else ""
     return f"{text}, not {show(value)}{'.' + near if near else ''}"
 
@@ -111,9 +110,12 @@ def _expected(item: Any) -> str:
     return re.sub(r"^\w+ should ", "must ", str(item["msg"]))
 
 
-def _choices(item: Any) -> list[str]:
-    expected = item["ctx"]["expected"] if item["type"] == "literal_error" else ""
-    return re.findall(r"'([^']*)'", expected)
+def _choices(annotation: Any) -> list[str]:
+    """The texts a field may be, where its type says which."""
+    inside = get_args(annotation)
+    if get_origin(annotation) is Literal:
+        return [choice for choice in inside if isinstance(choice, str)]
+    return [choice for inner in inside for choice in _choices(inner)]
 
 
 def show(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""`--set a.b=c`: which setting a key means, and how its value gets there. Torch-free."""
+"""`--set a.b=c`: its text read as a plain value, and that laid over the settings. Torch-free."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tp_core.config.field_types import option_type, setting_type
 from tp_core.config.schema import SECTIONS
 from tp_core.config.source_lines import KeyPath
-from tp_core.config.values import RawText, merge, parse_value
+from tp_core.config.tables import entry, merge
+from tp_core.config.values import parse_value, read_as, read_component
 from tp_core.errors import Problem
+from tp_core.kernel.catalogue import Catalogue
 from tp_core.kernel.kinds import LAYER_KINDS, PLACES
-
-__all__ = ["Override", "RawText", "apply", "is_component", "is_table", "parse_overrides"]
 
 
 @dataclass(frozen=True)
@@ -20,11 +21,11 @@ class Override:
     """One `--set`: the key split at its dots, and the text behind the first `=`."""
 
     key: KeyPath
-    value: RawText
+    text: str
 
     @property
     def place(self) -> str:
-        return _place(f"{'.'.join(self.key)}={self.value}")
+        return _place(f"{'.'.join(self.key)}={self.text}")
 
 
 def parse_overrides(assignments: Sequence[str]) -> tuple[list[Override], list[Problem]]:
@@ -36,7 +37,7 @@ def parse_overrides(assignments: Sequence[str]) -> tuple[list[Override], list[Pr
         if not equals or not all(key):
             problems.append(Problem("", "write it as section.key=value", _place(text)))
         else:
-            overrides.append(Override(key, RawText(value)))
+            overrides.append(Override(key, value))
     return overrides, problems
 
 
@@ -56,6 +57,11 @@ def is_component(key: KeyPath) -> bool:
     return False
 
 
+def in_component(key: KeyPath) -> bool:
+    """Whether a key is that of a component, or of one of its options."""
+    return is_component(key[:2]) or is_component(key[:4])
+
+
 def is_table(key: KeyPath) -> bool:
     """Whether the schema holds a table of settings at this key."""
     if len(key) == 1:
@@ -64,7 +70,7 @@ def is_table(key: KeyPath) -> bool:
 
 
 def apply(
-    data: Mapping[str, Any], overrides: Sequence[Override]
+    data: Mapping[str, Any], overrides: Sequence[Override], catalogue: Catalogue
 ) -> tuple[dict[str, Any], list[Problem]]:
     """The settings with every override laid over them, in order."""
     result: Any = data
@@ -72,24 +78,39 @@ def apply(
     for index, override in enumerate(overrides):
         before = _name_at(result, override.key)
         try:
-            result = _put(result, override.key, override.value, 0, False)
+            result = _put(result, override.key, _value(override, result, catalogue))
         except KeyError as error:
             problems.append(Problem(".".join(override.key), str(error.args[0]), override.place))
             continue
-        if is_component(override.key) and before != _name_at(result, override.key):
+        if in_component(override.key) and before != _name_at(result, override.key):
             problems += _undone(override, overrides[:index])
     return dict(result), problems
+
+
+def read_component_options(
+    kind: str, name: str, texts: Mapping[str, str], catalogue: Catalogue
+) -> dict[str, Any]:
+    """A component as a table, the text of each option read as `--set` reads it."""
+    types = {option: option_type(kind, name, (option,), catalogue) for option in texts}
+    return {"name": name, **{o: read_as(types[o], text) for o, text in texts.items()}}
+
+
+def _value(override: Override, data: Mapping[str, Any], catalogue: Catalogue) -> Any:
+    """The plain value an override's text stands for, laid over these settings."""
+    key, text = override.key, override.text
+    if is_component(key) or (key[-1] == "name" and in_component(key[:-1])):
+        return read_component(text)
+    if is_table(key):
+        table = parse_value(text)
+        return table if isinstance(table, Mapping) else text
+    return read_as(setting_type(key, data, catalogue), text)
 
 
 def _undone(override: Override, earlier: Sequence[Override]) -> Iterator[Problem]:
     """Options that were set on a component which this override replaces by another."""
     depth = len(override.key)
     for one in earlier:
-        if (
-            len(one.key) > depth
-            and one.key[:depth] == override.key
-            and one.key[depth:] != ("name",)
-        ):
+        if one.key[:depth] == override.key and one.key[depth:] not in ((), ("name",)):
             yield Problem(
                 ".".join(one.key),
                 f"is undone by {override.place}, which names another component: write it after",
@@ -101,66 +122,39 @@ def _name_at(data: Any, key: KeyPath) -> str | None:
     """The name of the component at a key; None where there is none."""
     node = data
     for part in key:
-        if isinstance(node, (list, tuple)) and part in map(str, range(len(node))):
-            node = node[int(part)]
-        elif isinstance(node, Mapping):
-            node = node.get(part)
-        else:
-            return None
+        node = entry(node, part)
     name = node.get("name") if isinstance(node, Mapping) else node
     return name if isinstance(name, str) else None
 
 
-def _put(node: Any, key: KeyPath, value: RawText, depth: int, inside: bool) -> Any:
-    """`node` with key[depth:] set; `inside` says that a component's options are being entered."""
+def _put(node: Any, key: KeyPath, value: Any, depth: int = 0) -> Any:
+    """`node`, which stands at key[:depth], with key[depth:] set."""
+    inside = in_component(key[:depth])
     if depth == len(key):
-        return _set(node, key, value, inside)
-    here = inside or is_component(key[:depth])
+        return _lay(node, value, key)
     part = key[depth]
-    if isinstance(node, RawText):
-        node = node.read()
     if isinstance(node, (list, tuple)):
         if part not in map(str, range(len(node))):
             raise KeyError(f"'{part}' is not an index into the {len(node)} entries there")
         items = list(node)
-        items[int(part)] = _put(items[int(part)], key, value, depth + 1, here)
+        items[int(part)] = _put(items[int(part)], key, value, depth + 1)
         return items
-    if here and part == "name" and depth + 1 == len(key):
-        return merge(node, {"name": _component(value)})
-    if here and isinstance(node, str):
+    if inside and part == "name" and depth + 1 == len(key):
+        return merge(node, {"name": value})
+    if inside and isinstance(node, str):
         node = {"name": node}
     if node is None:
         node = {}
     if not isinstance(node, Mapping):
         raise KeyError(f"'{'.'.join(key[:depth])}' is no table, so it has no '{part}'")
-    return {**node, part: _put(node.get(part), key, value, depth + 1, here)}
+    return {**node, part: _put(node.get(part), key, value, depth + 1)}
 
 
-def _set(node: Any, key: KeyPath, value: RawText, inside: bool) -> Any:
-    if is_component(key):
-        return merge(node, _component(value))
-    if inside:
-        # Whether the option is text, a table or a component, its type will say.
+def _lay(node: Any, value: Any, key: KeyPath) -> Any:
+    """A setting over another; of a table each entry, its components by the rule for components."""
+    if in_component(key):
         return merge(node, value)
-    table = parse_value(value) if is_table(key) else None
-    return _lay(node, table, key) if isinstance(table, Mapping) else value
-
-
-def _component(value: RawText) -> Any:
-    """A component from the command line: a name, bare or quoted, or an inline table."""
-    parsed = parse_value(value)
-    plain = parsed is None or isinstance(parsed, (str, Mapping, list))
-    return parsed if plain else value.strip()
-
-
-def _lay(node: Any, table: Mapping[str, Any], key: KeyPath) -> dict[str, Any]:
-    """A table of settings over another, each of its components by the rule for components."""
-    result = dict(node) if isinstance(node, Mapping) else {}
-    for name, value in table.items():
-        inner = (*key, name)
-        if is_component(inner):
-            value = merge(result.get(name), value)
-        elif is_table(inner) and isinstance(value, Mapping):
-            value = _lay(result.get(name), value, inner)
-        result[name] = value
-    return result
+    if not (is_table(key) and isinstance(value, Mapping)):
+        return value
+    base = node if isinstance(node, Mapping) else {}
+    return {**base, **{name: _lay(base.get(name), v, (*key, name)) for name, v in value.items()}}

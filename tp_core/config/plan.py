@@ -99,7 +99,7 @@ def make_plan(
     catalogue = Catalogue() if catalogue is None else catalogue
     try:
         overrides, malformed = parse_overrides(assignments)
-        data, misplaced = apply(source.data, overrides)
+        data, misplaced = apply(source.data, overrides, catalogue)
         return _plan(ConfigResolver(source, overrides, data, catalogue, [*malformed, *misplaced]))
     except RecursionError:
         raise ConfigError([Problem("", "is nested too deeply", str(source.path))]) from None

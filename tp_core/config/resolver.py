@@ -15,7 +15,7 @@ from tp_core.config.messages import read_table, show
 from tp_core.config.overrides import Override
 from tp_core.config.schema import SCHEMA_VERSION, SECTIONS, Config
 from tp_core.config.source_lines import KeyPath
-from tp_core.config.values import RawText, settle
+from tp_core.config.tables import entry
 from tp_core.errors import Problem, did_you_mean
 from tp_core.kernel.catalogue import Catalogue
 from tp_core.kernel.kinds import KINDS, Kind
@@ -41,12 +41,14 @@ class ConfigResolver:
         self.resolver = ComponentResolver(catalogue, self.add_problem)
         self.unsound: set[KeyPath] = set()  # settings whose default stands in
 
-    def add_problem(self, key: KeyPath, message: str, *blame: KeyPath) -> None:
+    def add_problem(
+        self, key: KeyPath, message: str, *blame: KeyPath, missing: bool = False
+    ) -> None:
         """Add a problem; `blame` are other settings that may be its cause."""
         place = self.place(key, *blame)
         if len(key) > 2 and key[-1] == "name":
             key = key[:-1]  # the resolver's way to point at a component's name
-        problem = Problem(".".join(key), message, place)
+        problem = Problem(".".join(key), message, place, missing)
         inherited = ".".join(("model", *key[3:])) if key[:2] == ("model", "layers") else ""
         told = any(p.key == inherited and p.message == message for p in self.problems)
         if problem not in self.problems and not (inherited and told):
@@ -70,16 +72,13 @@ class ConfigResolver:
         """The table at a key; an empty one where there is none."""
         value: Any = self.data
         for part in key:
-            value = value.get(part, {})
-            if not isinstance(value, Mapping):
-                return {}
-        return dict(value)
+            value = entry(value, part)
+        return dict(value) if isinstance(value, Mapping) else {}
 
     def check_top(self) -> None:
         for name, value in self.data.items():
             if name == "schema_version":
-                version = value.read() if isinstance(value, RawText) else value
-                if type(version) is not int or version != SCHEMA_VERSION:
+                if type(value) is not int or value != SCHEMA_VERSION:
                     self.add_problem((name,), f"is {show(value)}; this tp reads {SCHEMA_VERSION}")
             elif name not in SECTIONS:
                 inside = [
@@ -99,16 +98,15 @@ class ConfigResolver:
     def _section(self, name: str) -> Any:
         model = SECTIONS[name]
         kinds = {kind.key: kind for kind in KINDS.values() if kind.section == name}
-        written = {k: v for k, v in self.table(name).items() if k not in {*kinds, "layers"}}
-        plain = settle(written, model)
+        plain = {k: v for k, v in self.table(name).items() if k not in {*kinds, "layers"}}
         unset: dict[str, Any] = {
             key: [] if kind.many else Spec("unset") for key, kind in kinds.items() if kind.needed
         }
         section, faults = read_table(model, {**plain, **unset}, f"[{name}]")
-        for key, message in faults:
-            self.add_problem((name, *key), message)
-            self.unsound.add((name, key[0]))
-            plain.pop(key[0], None)
+        for inside, message in faults:
+            self.add_problem((name, *inside), message)
+            self.unsound.add((name, inside[0]))
+            plain.pop(inside[0], None)
         return section or validate(model, {**plain, **unset})
 
     def sound(self, *keys: KeyPath) -> bool:
@@ -129,6 +127,7 @@ class ConfigResolver:
             f"the config names no {kind.name}. Choose {kind.article} {kind.name}: under "
             f'[{kind.section}] add {kind.name} = "{example}" '
             f"(installed: {', '.join(names) or 'none'})",
+            missing=True,
         )
         return None
 
@@ -147,6 +146,7 @@ class ConfigResolver:
             kind.place,
             f"the config has no list of {kind.key}. Under [{kind.section}] add {kind.key} = [] "
             f"(installed: {', '.join(self.installed(kind.name)) or 'none'})",
+            missing=True,
         )
         return []
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from tp_core.config.components import resolve_written
-from tp_core.config.overrides import RawText
+from tp_core.config.overrides import read_component_options
 from tp_core.config.plan import Plan
 from tp_core.errors import TpError
 
@@ -17,21 +16,24 @@ def with_metrics(plan: Plan, written: Sequence[str]) -> Plan:
 
     Raises `TpError` where something is wrong with one.
     """
-    entries = [(entry, f"--metrics {text}") for text in written for entry in _parsed(text)]
+    parsed = [(one, f"--metrics {text}") for text in written for one in _parsed(text)]
+    entries = [
+        (read_component_options("metric", *one, plan.catalogue), place) for one, place in parsed
+    ]
     return plan.with_components("metric", resolve_written(plan.catalogue, "metric", entries))
 
 
-def _parsed(text: str) -> Iterator[dict[str, Any]]:
-    """The metrics in NAME,option=value,NAME,...: values still text, lists in brackets whole."""
-    entry: dict[str, Any] = {}
+def _parsed(text: str) -> Iterator[tuple[str, dict[str, str]]]:
+    """The metrics in NAME,option=value,NAME,...: name and options, lists in brackets whole."""
+    metric, options = "", dict[str, str]()
     for part in re.split(r",(?![^\[{]*[\]}])", text):
         name, equals, value = (one.strip() for one in part.partition("="))
-        if equals and entry:
-            entry[name] = RawText(value)
+        if equals and metric:
+            options[name] = value
         elif equals or not name:
             raise TpError(f"--metrics {text}: write it as NAME,option=value,NAME,...")
         else:
-            if entry:
-                yield entry
-            entry = {"name": name}
-    yield entry
+            if metric:
+                yield metric, options
+            metric, options = name, {}
+    yield metric, options

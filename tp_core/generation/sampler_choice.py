@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tp_core.config.components import resolve_written
-from tp_core.config.overrides import RawText
+from tp_core.config.overrides import read_component_options
 from tp_core.config.plan import Plan
 from tp_core.errors import TpError
 
@@ -29,7 +29,8 @@ def with_samplers(plan: Plan, written: Sequence[str] = (), **flags: float | None
     chain: list[dict[str, Any]] = [dict(resolved.spec.as_data()) for resolved in plan.samplers]
     places = ["the run's config"] * len(chain)
     if written:
-        chain = [_parsed(text) for text in written]
+        parsed = [_parsed(text) for text in written]
+        chain = [read_component_options("sampler", *one, plan.catalogue) for one in parsed]
         places = [f"--sampler {text}" for text in written]
     order = [name for name, _ in FLAGS.values()]
     for flag, value in flags.items():
@@ -49,11 +50,11 @@ def with_samplers(plan: Plan, written: Sequence[str] = (), **flags: float | None
     return plan.with_components("sampler", resolve_written(plan.catalogue, "sampler", entries))
 
 
-def _parsed(text: str) -> dict[str, Any]:
-    """A chain entry from NAME,option=value,..., values still text."""
+def _parsed(text: str) -> tuple[str, dict[str, str]]:
+    """The name and the options of NAME,option=value,..."""
     # A comma parts two options only where another one begins: a list has commas of its own.
     name, *pairs = re.split(r",(?=\s*\w+\s*=)", text)
     if "," in name:
         raise TpError(f"--sampler {text}: write it as NAME,option=value,...")
     options = (pair.partition("=") for pair in pairs)
-    return {"name": name.strip(), **{k.strip(): RawText(v.strip()) for k, _, v in options}}
+    return name.strip(), {option.strip(): value.strip() for option, _, value in options}

@@ -27,6 +27,7 @@ __all__ = [
     "PluginRow",
     "RegisteredComponent",
     "UnknownComponent",
+    "UnknownDistribution",
     "discover",
     "load",
 ]
@@ -53,6 +54,10 @@ class PluginRow:
 
 class UnknownComponent(TpError):
     """A name no installed plugin answers to, or more than one does."""
+
+
+class UnknownDistribution(UnknownComponent):
+    """A `dist:name` whose distribution brings nothing, whatever kind of component is asked for."""
 
 
 class Catalogue:
@@ -107,10 +112,10 @@ class Catalogue:
 
     def _find_qualified(self, kind: str, distribution: str, bare: str) -> RegisteredComponent:
         if distribution in self.disabled:
-            raise UnknownComponent(f"distribution '{distribution}' is disabled by {DISABLE}")
+            raise UnknownDistribution(f"distribution '{distribution}' is disabled by {DISABLE}")
         if all(p.distribution != distribution for p in self.plugins):
             near = did_you_mean(distribution, {p.distribution for p in self.plugins})
-            raise UnknownComponent(
+            raise UnknownDistribution(
                 f"no installed distribution '{distribution}' brings components for tp.{near} "
                 f"Install it: pip install {distribution}"
             )

@@ -72,7 +72,10 @@ class Options(BaseModel):
                 raise TypeError(f"{cls.__name__}: option '{name}': use tuple[...], which is frozen")
 
     def problems(self, dims: Dims) -> Iterable[str]:
-        """Sentences on what can't work at these sizes (an odd `head_dim`, say). None by default."""
+        """Sentences on what can't work at these sizes (an odd `head_dim`, say). None by default.
+
+        Yielded one by one, each is traced to the settings that the sizes read for it come from.
+        """
         return ()
 
     def offers(self, dims: Dims) -> Mapping[str, Mapping[str, int]]:

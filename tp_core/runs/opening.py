@@ -19,7 +19,7 @@ from tp_core.config.files import read_config
 from tp_core.config.plan import Plan, make_plan
 from tp_core.config.schema import Config
 from tp_core.data.tokenizer import Tokenizer
-from tp_core.errors import TpError
+from tp_core.errors import TpError, UnusableRun
 from tp_core.files import read_json
 from tp_core.kernel.catalogue import Catalogue
 from tp_core.model.decoder import Decoder
@@ -95,7 +95,7 @@ def open_plan(run: RunDir) -> Plan:
     Raises `TpError` with what to install where a component's distribution is missing.
     """
     if not run.config_path.exists():
-        raise TpError(
+        raise UnusableRun(
             f"run '{run.id}' has no config.json: it was stopped before it began, or damaged; "
             "'tp train' makes a new one"
         )
@@ -113,7 +113,9 @@ def open_plan(run: RunDir) -> Plan:
             for c in missing
         ]
         wanted = " ".join(map(_as_argument, requirements(missing)))
-        raise TpError("\n".join([*lines, f"Install it as the run had it: pip install {wanted}"]))
+        raise UnusableRun(
+            "\n".join([*lines, f"Install it as the run had it: pip install {wanted}"])
+        )
     return make_plan(read_config(run.config_path), catalogue=catalogue)
 
 
@@ -135,7 +137,7 @@ def open_run(
     plan = open_plan(run)
     drifted = plugin_drift_of(run, plan)
     if strict_plugins and drifted:
-        raise TpError("\n".join(drifted))
+        raise UnusableRun("\n".join(drifted))
     weights = _exported(path) if path == exported else _weights(path)
     tokenizer = Tokenizer.load(run.tokenizer_path)
     model = Decoder(plan, tokenizer.vocab_size)
@@ -160,7 +162,7 @@ def _checkpoint_path(run: RunDir, checkpoint: str) -> Path:
     if not re.fullmatch(r"\w+", checkpoint) or not path.exists():
         others = [p.stem for p in sorted(run.checkpoints_dir.glob("*.pt")) if p.stem != "previous"]
         hint = f"it has: {', '.join(others)}" if others else "it has none"
-        raise TpError(f"run '{run.id}' has no checkpoint '{checkpoint}'; {hint}")
+        raise UnusableRun(f"run '{run.id}' has no checkpoint '{checkpoint}'; {hint}")
     return path
 
 
