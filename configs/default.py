@@ -57,6 +57,7 @@ config = {
         "precision": "fp32",  # or "bf16": autocast, weights stay fp32
         "allow_leak": False,  # True trains even a model whose tokens see later ones
         "compile": False,  # torch.compile: a slow start, faster steps
+        "callbacks": [],  # e.g. ["ema", {"name": "early_stopping", "patience": 5}]
     },
     "eval": {
         "max_lines": 2000,  # most lines of a split an evaluation reads

@@ -44,4 +44,7 @@ def test_the_contracts_are_those_of_the_table_of_kinds() -> None:
 
 def _methods(text: str) -> dict[str, tuple[str, ...]]:
     """The methods a text names, as `name(argument, argument)`."""
-    return {name: tuple(args.split(", ")) for name, args in re.findall(r"`(\w+)\((.*?)\)`", text)}
+    return {
+        name: tuple(filter(None, args.split(", ")))
+        for name, args in re.findall(r"`(\w+)\((.*?)\)`", text)
+    }

@@ -200,7 +200,7 @@ def test_the_chain(args: list[str], chain: list[str], generate: Generate) -> Non
         (["--prompt", "a", "--run-id", "../mine"], ["is not a run id"]),
         (["--prompt", "a", "--run-id", ""], ["is not a run id"]),
         (["--prompt", "a", "--run-id", "x" * 300], ["is not a run id"]),
-        (["--prompt", "a", "--checkpoint", "first"], ["--checkpoint"]),
+        (["--prompt", "a", "--checkpoint", "first"], ["no checkpoint 'first'"]),
     ],
 )
 def test_refused(args: list[str], words: list[str], generate: Generate) -> None:

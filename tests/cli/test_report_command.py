@@ -209,7 +209,7 @@ def test_train_mass_only_where_it_is_cheap_or_asked_for(
         (["--prompt", "x" * 500], ["tokens long", "has room for 47"]),
         (["--prompt", "a\u2581b"], ["U+2581"]),
         (["--unconditional", "--run-id", "other"], ["no run 'other'"]),
-        (["--unconditional", "--checkpoint", "first"], ["--checkpoint"]),
+        (["--unconditional", "--checkpoint", "first"], ["no checkpoint 'first'"]),
     ],
 )
 def test_refused(args: list[str], words: list[str], report: Report, runs: Path) -> None:

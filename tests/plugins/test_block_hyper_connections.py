@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from small_models import LAYERS, B, D, T, agree, model_of, harness
+from small_models import LAYERS, B, D, T, agree, harness, model_of
 from torch import Tensor
 
 from tp_core.interfaces import SequenceInfo
@@ -51,7 +51,7 @@ def by_paper(streams: Any, x: Tensor, sublayer: Any) -> Tensor:
 def test_against_the_paper(options: str, mlp_enabled: bool) -> None:
     written = f"block={{name='hyper_connections'{options}}}"
     model = model_of(written, f"mlp_enabled={str(mlp_enabled).lower()}")
-    block, (_, seq) = model.blocks[1], scene()
+    block, (_, seq) = model.blocks[1], harness()
     x = torch.randn(B, T, block.n, D)
     y = by_paper(
         block.attention_streams, x, lambda h: block.attention(block.attention_norm(h), seq, None)[0]
@@ -92,7 +92,7 @@ def test_only_the_maps_are_decayed() -> None:
 
 @torch.no_grad()
 def test_under_autocast_the_streams_stay_fp32() -> None:
-    block, (x, seq) = model_of("block=hyper_connections").blocks[0], scene()
+    block, (x, seq) = model_of("block=hyper_connections").blocks[0], harness()
     with torch.autocast("cpu", dtype=torch.bfloat16):
         y, _ = block(block.enter(x), seq, None)
     assert y.dtype == torch.float32
