@@ -61,11 +61,13 @@ def tp_callbacks() -> list[Component]:
             target="tp_plugins.callbacks.health:Health",
             options=HealthOptions,
             summary="Writes gradient norms, update ratios and activations per layer",
+            paper="after Zhai et al. 2023, arXiv:2303.06296",
         ),
         Component(
             name="tensorboard",
             target="tp_plugins.callbacks.tensorboard:Tensorboard",
             options=TensorboardOptions,
             summary="Writes curves for TensorBoard",
+            paper="Abadi et al. 2016, arXiv:1603.04467",
         ),
     ]
