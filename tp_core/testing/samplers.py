@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tp_core.assembly.states import reorder
 from tp_core.errors import ConfigError
 from tp_core.interfaces.sampling import SamplerStep
-from tp_core.interfaces.state import reorder
 from tp_core.testing.cases import Case
 from tp_core.testing.generators import generator_states, global_generators
 from tp_core.testing.harness import Harness, as_written, plan_of

@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from tp_core.assembly.states import reorder
 from tp_core.interfaces.sequence import SequenceInfo
-from tp_core.interfaces.state import State, reorder
+from tp_core.interfaces.state import State
 from tp_core.kernel.kinds import SEQUENCE_KINDS
 from tp_core.model.decoder import Decoder
 from tp_core.testing.harness import Harness
