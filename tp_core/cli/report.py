@@ -73,7 +73,6 @@ def command(
     run = find_run(runs_dir, run_id)
     from tp_core.cli.terminal import clean, emit_json, note, warn
     from tp_core.evaluation.metric_choice import with_metrics
-    from tp_core.generation.generate import encode_prompt
     from tp_core.generation.sampler_choice import with_samplers
     from tp_core.report.make import ReportSettings, make_report
     from tp_core.report.save import save
@@ -97,7 +96,6 @@ def command(
         checkpoint=checkpoint,
         plan=plan,
         prompt=prompt,
-        prompt_ids=encode_prompt(loaded.tokenizer, prompt, plan.config.model.max_seq_len),
         n_samples=n_samples,
         max_new_tokens=max_new_tokens or plan.config.sampling.max_new_tokens,
         seed=plan.config.train.seed if seed is None else seed,
