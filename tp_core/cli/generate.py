@@ -62,7 +62,7 @@ def command(
 
     run = find_run(runs_dir, run_id)
     from tp_core.generation.generate import encode_prompt
-    from tp_core.generation.sampler_choice import with_samplers
+    from tp_core.generation.sampler_overrides import with_samplers
     from tp_core.runs.opening import open_run
 
     loaded = open_run(run, checkpoint, strict_plugins=strict_plugins)

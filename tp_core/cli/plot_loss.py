@@ -97,7 +97,7 @@ def command(
             )
         )
         return
-    from tp_core.plots.picture import FORMATS, draw
+    from tp_core.plots.image import FORMATS, draw
 
     path = out or Path(f"loss-{'+'.join(runs)[:100]}.svg")
     suffix = path.suffix[1:].lower()

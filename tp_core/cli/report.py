@@ -72,8 +72,8 @@ def command(
 
     run = find_run(runs_dir, run_id)
     from tp_core.cli.terminal import clean, emit_json, note, warn
-    from tp_core.evaluation.metric_choice import with_metrics
-    from tp_core.generation.sampler_choice import with_samplers
+    from tp_core.evaluation.metric_overrides import with_metrics
+    from tp_core.generation.sampler_overrides import with_samplers
     from tp_core.report.make import ReportSettings, make_report
     from tp_core.report.save import save
     from tp_core.runs.opening import open_run

@@ -24,7 +24,7 @@ from tp_core.model.device import peak_memory_mib
 from tp_core.report.assess import assess
 from tp_core.report.document import document
 from tp_core.report.losses import distinct_losses, split_losses
-from tp_core.report.references import marks
+from tp_core.report.reference_phrases import marks
 from tp_core.report.verdict import Evidence, judge, points
 from tp_core.runs.data import open_run_data
 from tp_core.runs.jsonl import read_jsonl

@@ -24,8 +24,8 @@ from tp_core.testing import (
     schedules,
     shapes,
     state,
-    use,
     window,
+    wiring,
 )
 from tp_core.testing.cases import Case, cases, kit_catalogue
 from tp_core.testing.registry import CHECKS, Check, raised
@@ -33,7 +33,7 @@ from tp_core.testing.results import CheckResult, NotApplicable
 
 # Importing them filled the list of checks.
 THEMES = (
-    *(descriptor, building, shapes, causality, state, layout, window, invariance, effect, use),
+    *(descriptor, building, shapes, causality, state, layout, window, invariance, effect, wiring),
     *(losses, samplers, metrics, optimizers, schedules),
 )
 

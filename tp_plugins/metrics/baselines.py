@@ -19,8 +19,8 @@ from typing import Any
 
 from tp_core.evaluation.char_ngram import CharNgram
 from tp_core.interfaces import Headline, MetricView
-from tp_plugins.metrics.characters import MOST_LINES, five_gram
-from tp_plugins.metrics.once import evenly
+from tp_plugins.metrics.shared.characters import MOST_LINES, five_gram
+from tp_plugins.metrics.shared.once import evenly
 
 WINDOW = 1 << 15
 MOST_HELD_OUT = 20_000
