@@ -17,7 +17,7 @@ import pytest
 from cli_runner import TP, Run
 
 from tp_core.cli import COMMANDS, cli
-from tp_core.cli.groups import Lazy
+from tp_core.cli.command_groups import Lazy
 from tp_core.errors import ConfigError, Diverged, Problem, RunFailed, TpError
 
 DEFAULT = Path(__file__).parents[2] / "configs" / "default.toml"
@@ -220,7 +220,7 @@ def test_traceback_variable_shows_all_of_it(
 LATE = """
 import sys, types, click
 from tp_core.cli import cli, main
-from tp_core.cli.groups import Lazy
+from tp_core.cli.command_groups import Lazy
 module = sys.modules["late"] = types.ModuleType("late")
 module.command = click.Command("late", callback=lambda: print("x"))
 cli.table["late"] = Lazy("late", "command", "Print, and leave it in the buffer.")

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import click
 
-from tp_core.cli.groups import Lazy, LazyGroup
+from tp_core.cli.command_groups import Lazy, LazyGroup
 from tp_core.cli.terminal import clean, discard_stdout
 from tp_core.errors import ConfigError, TpError
 from tp_core.kernel.tracebacks import frames, module_of, raised_at, summary

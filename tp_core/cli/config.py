@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from tp_core.cli import options
-from tp_core.cli.groups import Group
+from tp_core.cli.command_groups import Group
 from tp_core.cli.terminal import emit, emit_json
 from tp_core.config.plan import Plan, load_plan
 from tp_core.errors import ConfigError

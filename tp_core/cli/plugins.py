@@ -7,7 +7,7 @@ from dataclasses import asdict
 import click
 
 from tp_core.cli import options
-from tp_core.cli.groups import Group
+from tp_core.cli.command_groups import Group
 from tp_core.cli.plugins_check import command as check_command
 from tp_core.cli.plugins_new import command as new_command
 from tp_core.cli.plugins_test import command as test_command

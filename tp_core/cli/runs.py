@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from tp_core.cli import options
-from tp_core.cli.groups import Group
+from tp_core.cli.command_groups import Group
 from tp_core.cli.terminal import emit, emit_json, emit_table, note, one_line, warn
 from tp_core.errors import TpError
 from tp_core.files import read_json

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from tp_core.compare.differences import config_differences, provenance_differences
 from tp_core.compare.evaluated_run import EvaluatedRun, Sampling, evaluate_run
-from tp_core.compare.likelihood import compare_groups, group
+from tp_core.compare.likelihood import compare_groups
 from tp_core.compare.render import Comparison
+from tp_core.compare.seed_groups import group
 from tp_core.errors import ConfigError, TpError, UnusableRun
 from tp_core.runs.directory import RunDir
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from tp_core.assembly.attribution import attribute_errors
-from tp_core.assembly.states import reorder
+from tp_core.assembly.decoding_state import reorder
 from tp_core.data.tokenizer import UNK_ID, Tokenizer
 from tp_core.errors import RunFailed, TpError
 from tp_core.generation.sampler_chain import SamplerChain, reorder_states

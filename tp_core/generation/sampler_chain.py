@@ -12,7 +12,7 @@ from torch import Tensor
 
 from tp_core.assembly.attribution import attribute_errors
 from tp_core.assembly.builder import Builder
-from tp_core.assembly.states import reorder
+from tp_core.assembly.decoding_state import reorder
 from tp_core.config.components import ResolvedComponent
 from tp_core.config.plan import Plan
 from tp_core.data.tokenizer import UNK_ID, Tokenizer

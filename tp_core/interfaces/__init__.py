@@ -17,8 +17,9 @@ from tp_core.interfaces.positional_encoding import PositionalEncoding
 from tp_core.interfaces.precision import without_autocast
 from tp_core.interfaces.recording import listen, record, recording
 from tp_core.interfaces.sampling import SamplerStep
-from tp_core.interfaces.sequence import SequenceInfo, visible
+from tp_core.interfaces.sequence import SequenceInfo
 from tp_core.interfaces.state import State, part
+from tp_core.interfaces.visibility import visible
 from tp_core.interfaces.vocabulary import Vocabulary
 
 __all__ = [

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tp_core.assembly.builder import Builder
-from tp_core.assembly.roles import DECAYED, parameter_roles
+from tp_core.assembly.parameter_roles import DECAYED, parameter_roles
 from tp_core.config.plan import Plan
 from tp_core.errors import TpError
 from tp_core.interfaces.parameters import ParameterInfo

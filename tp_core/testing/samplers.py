@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tp_core.assembly.states import reorder
+from tp_core.assembly.decoding_state import reorder
 from tp_core.errors import ConfigError
 from tp_core.interfaces.sampling import SamplerStep
 from tp_core.testing.cases import Case

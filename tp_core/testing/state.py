@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from tp_core.assembly.states import reorder
+from tp_core.assembly.decoding_state import reorder
 from tp_core.interfaces.sequence import SequenceInfo
 from tp_core.interfaces.state import State
 from tp_core.kernel.kinds import SEQUENCE_KINDS
