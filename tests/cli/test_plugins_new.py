@@ -125,6 +125,7 @@ QUICK = {
     "metric": ("computes", "headlines", "samples_declared"),
     "optimizer": ("rates_respected", "resumes"),
     "schedule": ("factors", "stateless"),
+    "callback": ("events_known", "goes_on", "training_kept"),
 }
 
 
@@ -358,6 +359,16 @@ def test_the_schedule_rises_and_falls_in_straight_lines(baseline: Callable[..., 
     schedule = baseline("schedule", warmup=3)
     factors = [schedule.factor(step, 7) for step in range(8)]
     assert factors == pytest.approx([0.25, 0.5, 0.75, 1, 0.75, 0.5, 0.25, 0])
+
+
+def test_the_callback_stops_at_a_smoothed_loss(baseline: Callable[..., Any]) -> None:
+    callback = baseline("callback", target=1.5)
+    assert callback.should_stop() is None
+    for loss, stops in ((2.0, False), (1.0, False), (0.0, False), (0.0, False), (0.0, True)):
+        callback.on_step(SimpleNamespace(loss=loss))
+        assert bool(callback.should_stop()) == stops
+    # 2, 1.9, 1.71, 1.539, 1.3851
+    assert callback.state_dict() == {"smoothed": pytest.approx(1.3851)}
 
 
 def test_the_attention_is_scaled_dot_product(written: Callable[[str], Path]) -> None:

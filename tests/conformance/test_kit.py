@@ -303,7 +303,7 @@ _WITHOUT_BUILT_INS = """
 import sys
 sys.modules["tp_plugins"] = None
 from tp_core.testing import run_conformance
-kinds = ("norm", "mlp", "block", "sampler", "metric", "optimizer", "schedule")
+kinds = ("norm", "mlp", "block", "sampler", "metric", "optimizer", "schedule", "callback")
 results = run_conformance("tp-testing", kinds=kinds)
 assert {result.kind for result in results} == set(kinds)
 print([result.id + result.message for result in results if result.status == "failed"])

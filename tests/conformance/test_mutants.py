@@ -86,7 +86,7 @@ COMPONENTS = (
     Mutant("sampler", "memory_batch_last", "sampler_state", "memory"),
     Mutant("sampler", "reads_onward", "history_bounds"),
     Mutant("sampler", "cuts_at_one", "limits", "top_p"),
-    # Metrics, optimizers, schedules.
+    # Metrics, optimizers, schedules, callbacks.
     Mutant("metric", "nan_of_nothing", "computes", "mean_length"),
     Mutant("metric", "headline_of_nothing", "headlines", "mean_length"),
     Mutant("metric", "headline_of_words", "headlines", "mean_length"),
@@ -101,6 +101,20 @@ COMPONENTS = (
     Mutant("optimizer", "unsaved_momentum", "resumes"),
     Mutant("schedule", "below_zero", "factors"),
     Mutant("schedule", "counts_calls", "stateless"),
+    Mutant("callback", "misspelt_event", "events_known", "curve"),
+    Mutant("callback", "stops_while_watching", "events_known", "curve"),
+    Mutant("callback", "keeps_a_set", "state_saved", "curve"),
+    Mutant("callback", "forgets_its_state", "state_saved"),
+    Mutant("callback", "forgets_its_state", "goes_on"),
+    Mutant("callback", "unkept_counter", "goes_on"),
+    Mutant("callback", "stops_by_chance", "repeats"),
+    Mutant("callback", "stops_by_the_clock", "repeats"),
+    Mutant("callback", "draws_numbers", "repeats", "curve"),
+    Mutant("callback", "changes_weights", "training_kept", "curve"),
+    Mutant("callback", "draws_numbers", "training_kept", "curve"),
+    Mutant("callback", "never_restores", "training_kept", "ema"),
+    Mutant("callback", "undeclared_file", "files_declared", "curve"),
+    Mutant("callback", "file_beside", "files_declared", "curve"),
 )
 
 # A fault in the core: the check that must catch it, and the partner it is caught on.

@@ -25,6 +25,7 @@ SETTINGS = [
     *(f"train.{kind}=own_{kind}" for kind in ("optimizer", "schedule")),
     'sampling.samplers=["own_sampler"]',
     'report.metrics=["likelihood", "own_metric"]',
+    'train.callbacks=["own_callback"]',
     *("train.max_steps=8", "model.d_model=32", "model.n_layers=2", "eval.max_lines=50"),
     *("train.sample_interval=4", "train.learning_rate=3e-4"),
 ]
@@ -36,7 +37,7 @@ def folder(kind: str) -> str:
 
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Machine:
-    """tp, and nine packages just written and installed."""
+    """tp, and a package of each kind, just written and installed."""
     home = tmp_path_factory.mktemp("machine")
     made = Machine(home)
     made.run("pip", "install", "--no-deps", "--no-index", build(ROOT, home))

@@ -76,6 +76,7 @@ def command(
 
 def _train(runs_dir: Path, **what: Any) -> None:
     from tp_core.cli.progress import ProgressDisplay
+    from tp_core.training.callbacks import CallbackWarning
     from tp_core.training.loop import Interrupted
     from tp_core.training.train import PluginDriftWarning, train
 
@@ -83,6 +84,16 @@ def _train(runs_dir: Path, **what: Any) -> None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", PluginDriftWarning)  # the display says it
+            warnings.simplefilter("always", CallbackWarning)
+            show = warnings.showwarning
+
+            def say(message: Any, category: type[Warning], *where: Any, **more: Any) -> None:
+                if issubclass(category, CallbackWarning):
+                    progress.say(f"Warning: {message}")
+                else:
+                    show(message, category, *where, **more)
+
+            warnings.showwarning = say
             run = train(**what, runs_dir=runs_dir, callbacks=[progress])
     except Interrupted as stop:
         again = _again(progress.run_id, runs_dir)

@@ -5,9 +5,9 @@ A callback is any object with some of these methods; it declares those it wants:
 - `on_start(event)`: before the first step, and again when a run is resumed;
 - `on_step(event)`: after each optimizer step;
 - `on_evaluation(event)`, `on_checkpoint(event)`: after an evaluation, after a checkpoint is saved;
-- `on_end(event)`: when the training ends, however it does;
-- `should_stop()`: asked after each step and each evaluation; a reason (text) stops the training
-  there, with an evaluation, samples and a checkpoint as at its last step;
+- `on_end(event)`: when a training that was started ends, however it does;
+- `should_stop()`: asked after each step, and after the evaluation that may follow it; a reason
+  (text) stops the training there, with an evaluation, samples and a checkpoint as at its last step;
 - `state_dict()`, `load_state_dict(state)`: what it keeps from step to step, as tensors, numbers,
   text, None, lists and dicts of these. It is saved in each checkpoint, so that a resumed run goes
   on as if it had never stopped.
@@ -18,6 +18,7 @@ Class attributes say what it is allowed to do:
   weights). It is called in the training's own thread, and what it raises ends the training.
 - `acts = False`, the default: it only watches. Each call runs under a guard: what it raises, or a
   call that takes longer than `GUARD_SECONDS`, is said once, and the training goes on without it.
+  Hooks that it registers with the model are called by the training itself, unguarded.
 - `reads_model = True`: `on_start` hands it a `TrainingAccess`; acting callbacks always get one.
 - `files`: names of the files it writes into the run's directory. Two callbacks can't share one.
 """

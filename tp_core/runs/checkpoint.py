@@ -41,7 +41,7 @@ def save_checkpoint(path: Path, payload: dict[str, Any], keep: Path | None = Non
     One writer per directory at a time, which is what the run's lock is for. Raises `RunFailed`
     where the file can't be written.
     """
-    _require_plain(payload, "checkpoint")
+    require_plain(payload, "checkpoint")
     try:
         remove_leftovers(path.parent)
         with whole_file(path, partial(_put_in_place, keep=keep)) as file:
@@ -161,16 +161,17 @@ def _require_known_format(payload: dict[str, Any], path: Path) -> dict[str, Any]
     return payload
 
 
-def _require_plain(value: object, place: str) -> None:
+def require_plain(value: object, place: str) -> None:
+    """Raises `TypeError` where `value`, called `place`, has something in it that isn't plain."""
     # Exact types: a subclass is pickled as a reference to its class, which no safe load follows.
     if isinstance(value, dict) and type(value) in (dict, OrderedDict):
         for key, item in value.items():
             if type(key) not in (str, int):
                 raise TypeError(f"{place} has the key {key!r}: keys are text or integers")
-            _require_plain(item, f"{place}[{key!r}]")
+            require_plain(item, f"{place}[{key!r}]")
     elif isinstance(value, (list, tuple)) and type(value) in (list, tuple):
         for index, item in enumerate(value):
-            _require_plain(item, f"{place}[{index}]")
+            require_plain(item, f"{place}[{index}]")
     elif type(value) not in _PLAIN:
         raise TypeError(
             f"{place} is a {type(value).__name__}: checkpoints hold tensors and plain data"

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tp_core.interfaces.sequence import SequenceInfo
 from tp_core.kernel.kinds import KINDS
-from tp_core.testing import metrics, optimizers, sampler_runs, schedules
+from tp_core.testing import callbacks, metrics, optimizers, sampler_runs, schedules
 from tp_core.testing.building import learn
 from tp_core.testing.cases import Case
 from tp_core.testing.forward_passes import difference, stream, training
@@ -26,6 +26,7 @@ _TRACES: dict[str, Callable[[Harness], Mapping[str, object]]] = {
     "metric": metrics.trace,
     "optimizer": optimizers.trace,
     "schedule": schedules.trace,
+    "callback": callbacks.trace,
 }
 
 

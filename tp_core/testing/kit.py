@@ -12,6 +12,7 @@ from tp_core.errors import TpError, did_you_mean
 from tp_core.kernel.catalogue import Catalogue
 from tp_core.testing import (
     building,
+    callbacks,
     causality,
     descriptor,
     effect,
@@ -34,7 +35,7 @@ from tp_core.testing.results import CheckResult, NotApplicable
 # Importing them filled the list of checks.
 THEMES = (
     *(descriptor, building, shapes, causality, state, layout, window, invariance, effect, wiring),
-    *(losses, samplers, metrics, optimizers, schedules),
+    *(losses, samplers, metrics, optimizers, schedules, callbacks),
 )
 
 

@@ -43,7 +43,6 @@ def run_steps(session: Session) -> dict[str, Any]:
         while state.step < config.max_steps and state.stopped is None:
             if interrupts.caught:
                 session.save()
-                session.summarise("interrupted")
                 raise Interrupted(interrupts.caught, state.step)
             began = time.perf_counter()
             result = trainer.step()

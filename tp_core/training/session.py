@@ -123,7 +123,7 @@ class Session:
         self.samples.close()
 
 
-def start(setup: TrainingSetup, run: RunDir, callbacks: Sequence[Callback] = ()) -> Session:
+def start(setup: TrainingSetup, run: RunDir) -> Session:
     """A new run in a directory that was claimed for it."""
     plan, dataset = setup.plan, setup.dataset
     provenance = collect(
@@ -144,7 +144,7 @@ def start(setup: TrainingSetup, run: RunDir, callbacks: Sequence[Callback] = ())
     write_json(run.provenance_path, provenance)
     # Last, so that a run that has a config has all the rest.
     write_json(run.config_path, plan.config.as_data())
-    return _open(run, setup, TrainingState(), provenance, callbacks)
+    return _open(run, setup, TrainingState(), provenance)
 
 
 def resume(run: RunDir, callbacks: Sequence[Callback] = ()) -> Session:
@@ -156,7 +156,7 @@ def resume(run: RunDir, callbacks: Sequence[Callback] = ()) -> Session:
     has_checkpoint = run.last_path.exists() or run.previous_path.exists()
     payload = load_last(run)[0] if has_checkpoint else None
     state = TrainingState(**json.loads(payload["state"])) if payload else TrainingState()
-    setup = make_setup(plan, Tokenizer.load(run.tokenizer_path))
+    setup = make_setup(plan, Tokenizer.load(run.tokenizer_path), callbacks)
     if setup.dataset.sha256 != provenance["data"]["sha256"]:
         raise TpError(
             f"{plan.config.data.path} has changed since run '{run.id}' began: "
@@ -172,7 +172,7 @@ def resume(run: RunDir, callbacks: Sequence[Callback] = ()) -> Session:
         if path.exists() or payload:
             truncate(path, payload[key] if payload else 0)
     run.summary_path.unlink(missing_ok=True)
-    session = _open(run, setup, state, provenance, callbacks)
+    session = _open(run, setup, state, provenance)
     if payload:
         session.callbacks.load_state_dicts(payload.get("callbacks", {}))
     return replace(session, plugin_drift=tuple(plugin_drift_of(run, plan)), resumed=True)
@@ -183,10 +183,9 @@ def _open(
     setup: TrainingSetup,
     state: TrainingState,
     provenance: Mapping[str, Any],
-    callbacks: Sequence[Callback],
 ) -> Session:
     metrics, samples = JsonlWriter(run.metrics_path), JsonlWriter(run.samples_path)
     # First, so that what others do in answer to an event follows its line.
     log = Callback("metrics.jsonl", MetricsLog(metrics))
-    every = Callbacks([log, *setup.callbacks, *callbacks])
+    every = Callbacks([log, *setup.callbacks])
     return Session(run, setup, state, provenance, metrics, samples, every)

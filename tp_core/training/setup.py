@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,11 +17,12 @@ from tp_core.data.from_plan import open_data_loader, open_dataset
 from tp_core.data.layouts import DataLoader
 from tp_core.data.tokenizer import Tokenizer
 from tp_core.errors import TpError
+from tp_core.evaluation.metrics import labels
 from tp_core.generation.sampler_chain import SamplerChain
 from tp_core.interfaces.parameters import ParameterInfo
 from tp_core.model.decoder import Decoder
 from tp_core.model.device import Autocast, autocast_for, make_deterministic, pick_device
-from tp_core.training.callbacks import Callback, check_files
+from tp_core.training.callbacks import Callback, check_together
 from tp_core.training.causality_probe import probe_causality
 from tp_core.training.smoke_test import smoke_test
 
@@ -47,8 +49,11 @@ class TrainingSetup:
     causality_probe: str
 
 
-def make_setup(plan: Plan, tokenizer: Tokenizer | None = None) -> TrainingSetup:
-    """Build what a plan names. Raises `TpError` for data or components that can't be used."""
+def make_setup(
+    plan: Plan, tokenizer: Tokenizer | None = None, callbacks: Sequence[Callback] = ()
+) -> TrainingSetup:
+    """Build what a plan names; `callbacks` come after its own. Raises `TpError` for data or
+    components that can't be used."""
     train = plan.config.train
     device = pick_device(train.device)
     make_deterministic(device)
@@ -61,10 +66,10 @@ def make_setup(plan: Plan, tokenizer: Tokenizer | None = None) -> TrainingSetup:
     optimizer = make_optimizer(plan, builder, infos)
     schedule = builder.build(plan.schedule, "schedule")
     metrics = tuple((c, builder.build(c, f"metrics.{c.name}")) for c in plan.metrics)
-    callbacks = tuple(
-        Callback(c.name, builder.build(c, f"callbacks.{c.name}")) for c in plan.outside["callback"]
-    )
-    check_files(callbacks)
+    chosen = plan.outside["callback"]
+    named = zip(labels(chosen), chosen, strict=True)
+    own = [Callback(name, builder.build(c, f"callbacks.{c.name}")) for name, c in named]
+    check_together([*own, *callbacks])
     smoke_test(model, autocast)
     return TrainingSetup(
         plan=plan,
@@ -76,7 +81,7 @@ def make_setup(plan: Plan, tokenizer: Tokenizer | None = None) -> TrainingSetup:
         schedule=schedule,
         chain=SamplerChain.of(plan, dataset.tokenizer),
         metrics=metrics,
-        callbacks=callbacks,
+        callbacks=(*own, *callbacks),
         data_loader=open_data_loader(plan, dataset),
         built=(*model.built, *builder.built),
         causality_probe=probe_causality(model, plan.components(), allowed=train.allow_leak),

@@ -15,7 +15,7 @@ from tp_core.errors import Diverged, TpError
 from tp_core.interfaces.callbacks import EndEvent
 from tp_core.runs.directory import check_run_id, claim_run, find_run, lock, new_run_id
 from tp_core.runs.run import Run
-from tp_core.training.callbacks import Callback, check_files
+from tp_core.training.callbacks import Callback
 from tp_core.training.loop import Interrupted, run_steps
 from tp_core.training.session import Session, start
 from tp_core.training.session import resume as resume_session
@@ -68,12 +68,11 @@ def train(
         check_run_id(run_id)
         if (Path(runs_dir) / run_id).exists():
             raise TpError(f"run_id '{run_id}': {Path(runs_dir) / run_id} exists already")
-    setup = make_setup(_plan(config))
-    check_files([*setup.callbacks, *extra])
+    setup = make_setup(_plan(config), callbacks=extra)
     # Whatever is wrong with the input has been found before a run is made.
     run = claim_run(Path(runs_dir), run_id or new_run_id(datetime.now(timezone.utc)))
     with lock(run):
-        return _run(start(setup, run, extra))
+        return _run(start(setup, run))
 
 
 def _plan(config: str | Path | Mapping[str, Any] | Plan) -> Plan:
@@ -106,6 +105,7 @@ def _run(session: Session) -> Run:
         status = "finished"
     except Interrupted:
         status = "interrupted"
+        summary = session.summarise("interrupted")
         raise
     except Diverged:
         status = "diverged"
@@ -114,7 +114,7 @@ def _run(session: Session) -> Run:
     finally:
         try:
             end = EndEvent(session.state.step, status, summary)
-            session.callbacks.tell("on_end", end)
+            session.callbacks.end(end)
         finally:
             session.close()
     return Run(session.run.path)

@@ -93,7 +93,7 @@ class Health:
             self.squares[self.layer].append(output[0].detach().float().square().mean())
 
     def _hear(self, name: str, value: Tensor) -> None:
-        if name == "attention_entropy":
+        if name == "attention_entropy" and self.model.training:
             self.entropies[self.layer].append(value)
 
     @torch.no_grad()

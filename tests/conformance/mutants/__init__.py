@@ -2,7 +2,7 @@
 
 Descriptors only. Most are cut from the minimal component of their kind and have its options. Beside
 them stand a few correct components (`recurrent`, `scaled`, `z_loss`, `gumbel`, `memory`,
-`mean_length`) that mutants of their nature are cut from.
+`mean_length`, `curve`) that mutants of their nature are cut from.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ from pydantic import Field
 from tp_core import Component, Dims, Options, hookimpl
 from tp_core.testing.minimal.attention import MinimalOptions as AttentionOptions
 from tp_core.testing.minimal.block import MinimalOptions as BlockOptions
+from tp_core.testing.minimal.callback import MinimalOptions as CallbackOptions
 from tp_core.testing.minimal.mlp import MinimalOptions as MlpOptions
 from tp_core.testing.minimal.norm import MinimalOptions as NormOptions
 from tp_core.testing.minimal.optimizer import MinimalOptions as OptimizerOptions
 from tp_core.testing.minimal.schedule import MinimalOptions as ScheduleOptions
+from tp_plugins.callbacks import EmaOptions
 
 
 class RecurrentOptions(Options):
@@ -173,6 +175,25 @@ def tp_schedules() -> list[Component]:
     return [
         _one("below_zero", "others:BelowZero", ScheduleOptions),
         _one("counts_calls", "others:CountsCalls", ScheduleOptions),
+    ]
+
+
+@hookimpl
+def tp_callbacks() -> list[Component]:
+    return [
+        _one("curve", "callbacks:Curve"),
+        _one("misspelt_event", "callbacks:MisspeltEvent"),
+        _one("stops_while_watching", "callbacks:StopsWhileWatching"),
+        _one("keeps_a_set", "callbacks:KeepsASet"),
+        _one("forgets_its_state", "callbacks:ForgetsItsState", CallbackOptions),
+        _one("unkept_counter", "callbacks:UnkeptCounter", CallbackOptions),
+        _one("stops_by_chance", "callbacks:StopsByChance", CallbackOptions),
+        _one("stops_by_the_clock", "callbacks:StopsByTheClock", CallbackOptions),
+        _one("changes_weights", "callbacks:ChangesWeights"),
+        _one("draws_numbers", "callbacks:DrawsNumbers"),
+        _one("never_restores", "callbacks:NeverRestores", EmaOptions),
+        _one("undeclared_file", "callbacks:UndeclaredFile"),
+        _one("file_beside", "callbacks:FileBeside"),
     ]
 
 
