@@ -1,4 +1,4 @@
-"""The pages say what the code says: components.md is generated, contracts are compared, code is run."""
+"""What the pages say is compared with the code, and the README's Python is run."""
 
 from __future__ import annotations
 
