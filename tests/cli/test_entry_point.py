@@ -137,7 +137,7 @@ def test_the_console_script_is_this_function() -> None:
     [
         (["plugin"], "no command 'plugin'. Did you mean 'plugins'?"),
         (["plugins", "lits"], "no command 'lits'. Did you mean 'list'?"),
-        (["frobnicate"], "no command 'frobnicate'. There are: init, train,"),
+        (["frobnicate"], "no command 'frobnicate'. Available commands: init, train,"),
         (["plugins", "list", "--knd", "norm"], "Did you mean"),
         (["plugins", "list", "--kind", "nrm"], "'nrm' is not one of"),
         (["plugins", "show"], "Missing argument 'NAME'"),
@@ -180,7 +180,7 @@ def test_a_bug_is_named_with_its_place(tp: Run, failing: Failing) -> None:
     assert done.code == 1
     assert done.err.startswith("internal error: JSONDecodeError: Expecting property name")
     assert f"({__file__}:" in done.err
-    assert done.err.endswith("); TP_TRACEBACK=1 shows all of it, please report\n")
+    assert done.err.endswith("please report it (set TP_TRACEBACK=1 to see the full traceback)\n")
     assert done.err.count("\n") == 1
 
 

@@ -1,4 +1,4 @@
-"""`tp compare`: runs side by side."""
+"""`tp compare`: compare runs side by side."""
 
 from __future__ import annotations
 
@@ -37,21 +37,22 @@ def command(
     as_json: bool,
     as_markdown: bool,
 ) -> None:
-    """Set runs side by side: figures, what differs, samples.
+    """Compare runs side by side: metrics, config differences and samples.
 
-    Bits per byte are compared with the first run's, line by line over the same validation lines,
-    with a bootstrap interval. Runs that differ only in train.seed count as one, and are compared by
-    mean and interval over seeds. Every run writes with its own samplers, from one prompt and seed.
+    Each run is compared with the first in bits per byte, paired over the same validation lines,
+    with a bootstrap confidence interval. Runs that differ only in train.seed form a group, compared
+    by its mean and interval over seeds. All runs sample from the same prompt and seed, each with
+    its own samplers.
     """
     if as_json and as_markdown:
-        raise click.UsageError("give --json or --md, not both")
+        raise click.UsageError("--json and --md can't be combined")
     from tp_core.errors import TpError
     from tp_core.runs.directory import find_run
 
     runs = list({run.id: run for run in (find_run(runs_dir, id_) for id_ in ids)}.values())
     if len(runs) < 2:
-        same = f"{', '.join(ids)} is one run: " if len(ids) > 1 else ""
-        raise TpError(f"{same}--run-ids needs two runs or more, with commas between: A,B")
+        same = f"{', '.join(ids)} refer to the same run: " if len(ids) > 1 else ""
+        raise TpError(f"{same}--run-ids needs at least two runs, separated by commas: A,B")
     from tp_core.compare.evaluated_run import Sampling
     from tp_core.compare.make import compare_runs
     from tp_core.compare.render import as_data
