@@ -49,12 +49,13 @@ def run_steps(session: Session) -> dict[str, Any]:
             seconds = time.perf_counter() - began
             state.seconds += seconds
             callbacks.tell("on_step", trainer.step_event(result, seconds))
-            state.stopped = callbacks.stop_reason()
-            last = state.step == config.max_steps or state.stopped is not None
-            if last or state.step % config.eval_interval == 0:
+            complete = state.step == config.max_steps
+            # What ends by itself is not stopped.
+            state.stopped = None if complete else callbacks.stop_reason()
+            if complete or state.stopped or state.step % config.eval_interval == 0:
                 losses = _evaluate(trainer)
-                state.stopped = state.stopped or callbacks.stop_reason()
-            last = last or state.stopped is not None
+                state.stopped = None if complete else state.stopped or callbacks.stop_reason()
+            last = complete or state.stopped is not None
             if config.sample_interval and (last or state.step % config.sample_interval == 0):
                 trainer.write_samples()
             if last or state.step % config.checkpoint_interval == 0:
