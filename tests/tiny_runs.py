@@ -132,3 +132,14 @@ def assert_same_tensors(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) 
     assert list(a) == list(b)
     for name, tensor in a.items():
         assert torch.equal(tensor, b[name]), name
+
+
+def assert_same_run(run: RunDir, whole: RunDir) -> None:
+    """Metrics, samples, weights and optimizer state, bit for bit."""
+    assert lines(run.metrics_path) == lines(whole.metrics_path)
+    assert run.samples_path.read_bytes() == whole.samples_path.read_bytes()
+    for path in ("last_path", "best_val_path"):
+        assert_same_tensors(weights(getattr(run, path)), weights(getattr(whole, path)))
+    a, b = (torch.load(r.last_path, weights_only=True)["optimizer"]["state"] for r in (run, whole))
+    for index, state in a.items():
+        assert_same_tensors(state, b[index])

@@ -8,7 +8,6 @@ import shlex
 import shutil
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +15,13 @@ from typing import Any
 
 import pytest
 import torch
+from held_trainings import HOLD, resume, start
 from tiny_runs import (
     TP,
-    assert_same_tensors,
+    assert_same_run,
     lines,
     python_path,
     train,
-    weights,
     write_config,
 )
 
@@ -32,7 +31,6 @@ from tp_core.runs.directory import RunDir
 from tp_core.training import trainer
 from tp_core.training.session import Session
 
-HOLD = Path(__file__).parent / "distributions" / "tp-hold"
 # All a resume could get wrong: dropout in both places, micro-batches, samples, a short batch.
 CHANGES: dict[str, Any] = {
     "model.dropout": 0.2,
@@ -45,48 +43,6 @@ CHANGES: dict[str, Any] = {
     "train.checkpoint_interval": 4,
 }
 STEPS = 16
-
-
-@dataclass
-class Training:
-    """A `tp train` in a process of its own that waits at each of some steps."""
-
-    folder: Path
-    run: RunDir
-    process: subprocess.Popen[str]
-
-    def held_at(self, step: int) -> None:
-        """Wait until it is there."""
-        while not (self.folder / f"held-{step}").exists():
-            assert self.process.poll() is None, self.process.communicate()
-            time.sleep(0.005)
-
-    def release(self, step: int) -> None:
-        (self.folder / f"release-{step}").touch()
-
-    def ended(self) -> tuple[int, str]:
-        """Its exit code and stderr."""
-        _, err = self.process.communicate()
-        return self.process.returncode, err
-
-
-def start(folder: Path, *steps: int, changes: dict[str, Any] = CHANGES) -> Training:
-    config = write_config(folder, changes)
-    environment = {
-        **os.environ,
-        "PYTHONPATH": python_path(HOLD),
-        "OMP_NUM_THREADS": "1",
-        "TP_TEST_HOLD": f"{folder}@{','.join(map(str, steps))}",
-    }
-    process = subprocess.Popen(
-        [*TP, "train", "--config", str(config), "--run-id", "r"],
-        cwd=folder,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    return Training(folder, RunDir(folder / "runs" / "r"), process)
 
 
 @dataclass
@@ -117,8 +73,8 @@ def stopped(
     tmp_path_factory: pytest.TempPathFactory, hold_installed: None
 ) -> Iterator[dict[str, Outcome]]:
     """Two trainings at once, one killed and one asked to stop."""
-    killed = start(tmp_path_factory.mktemp("killed"), 2, 11)
-    interrupted = start(tmp_path_factory.mktemp("interrupted"), 6)
+    killed = start(tmp_path_factory.mktemp("killed"), 2, 11, changes=CHANGES)
+    interrupted = start(tmp_path_factory.mktemp("interrupted"), 6, changes=CHANGES)
     try:
         killed.held_at(2)
         # What a kill here would leave: nothing that is written waits in the process.
@@ -150,20 +106,6 @@ def copied(stopped: dict[str, Outcome], tmp_path: Path) -> Any:
         return RunDir(Path(shutil.copytree(stopped[name].run.path, tmp_path / "runs" / "r")))
 
     return copy
-
-
-def resume(run: RunDir, *more: str) -> int:
-    return main(["train", "--resume", run.id, "--runs-dir", str(run.path.parent), *more])
-
-
-def assert_same_run(run: RunDir, whole: RunDir) -> None:
-    assert lines(run.metrics_path) == lines(whole.metrics_path)
-    assert run.samples_path.read_bytes() == whole.samples_path.read_bytes()
-    for path in ("last_path", "best_val_path"):
-        assert_same_tensors(weights(getattr(run, path)), weights(getattr(whole, path)))
-    a, b = (torch.load(r.last_path, weights_only=True)["optimizer"]["state"] for r in (run, whole))
-    for index, state in a.items():
-        assert_same_tensors(state, b[index])
 
 
 def test_the_whole_run_is_what_it_should_be(whole: RunDir) -> None:
