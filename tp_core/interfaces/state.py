@@ -1,6 +1,6 @@
 """State for incremental decoding: a nested dict of tensors with the batch on dim 0.
 
-A component makes its own and is the only one to look inside; what the core does with it is here.
+Each component defines its own state; the core only applies the functions below.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ State: TypeAlias = dict[str, Union[Tensor, "State"]]
 
 
 def reorder(state: State, rows: Tensor) -> State:
-    """The state whose row i is the old row `rows[i]`: drops, repeats and permutes rows."""
+    """Select rows of a state, so that row i is the old row `rows[i]`."""
     return {
         name: reorder(value, rows) if isinstance(value, dict) else value.index_select(0, rows)
         for name, value in state.items()
@@ -29,7 +29,7 @@ def size_in_bytes(state: State) -> int:
 
 
 def part(state: State | None, name: str) -> State | None:
-    """A component's own share of the state it was given; None in training."""
+    """A nested part of a state; None without a state, as in training."""
     if state is None:
         return None
     inner = state[name]

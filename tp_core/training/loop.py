@@ -1,8 +1,8 @@
 """The training loop.
 
-What happens at a step is a function of its number and the config alone: the lines it sees, what
-dropout drops, whether it is followed by an evaluation, samples, a checkpoint. A checkpoint comes
-last of these, so a run resumed from it writes the same lines as one left alone.
+What happens at a step depends only on its number and the config: its lines, its dropout, and
+whether an evaluation, samples or a checkpoint follow. The checkpoint comes last, so a resumed run
+writes the same lines as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -23,8 +23,7 @@ FINAL_SAMPLES = 64  # texts the report metrics see
 
 
 class Interrupted(KeyboardInterrupt):
-    """Training was asked to stop, and did, with a checkpoint; `signal` is who asked,
-    `step` the last one taken."""
+    """Training was stopped by `signal` and saved a checkpoint; `step` is the last step taken."""
 
     def __init__(self, signal: int, step: int) -> None:
         super().__init__()
@@ -32,9 +31,9 @@ class Interrupted(KeyboardInterrupt):
 
 
 def run_steps(session: Session) -> dict[str, Any]:
-    """Train to the last step, or until a callback stops it; the summary that was written.
+    """Train to the last step, or until a callback stops it. Returns the written summary.
 
-    Raises `Diverged` before a non-finite step is taken, and `Interrupted` after a signal.
+    Raises `Diverged` instead of taking a non-finite step, and `Interrupted` after a signal.
     """
     config, state, callbacks = session.plan.config.train, session.state, session.callbacks
     trainer = Trainer(session)
@@ -78,7 +77,7 @@ def run_steps(session: Session) -> dict[str, Any]:
 
 
 def _evaluate(trainer: Trainer) -> dict[str, SplitLosses]:
-    """Evaluate, tell callbacks of it, and keep the model if it is the best so far."""
+    """Evaluate, notify callbacks, and save the model if it is the best so far."""
     losses, event = trainer.evaluate()
     trainer.session.callbacks.tell("on_evaluation", event)
     if event.best:
@@ -105,7 +104,7 @@ def _start_event(session: Session, trainer: Trainer) -> StartEvent:
 
 
 def _metrics(session: Session, view: MetricView) -> dict[str, Any]:
-    """What samples and likelihood tell already; the rest, which would be null, is for a report."""
+    """Metrics available at the end of training; the others need a report."""
     metrics = session.setup.metrics
     names = labels([chosen for chosen, _ in metrics])
     found = {
@@ -116,5 +115,5 @@ def _metrics(session: Session, view: MetricView) -> dict[str, Any]:
 
 
 def _says(metric: Any, result: dict[str, Any]) -> bool:
-    """Whether one of a metric's headline values is known."""
+    """Whether any of a metric's headline values is known."""
     return any(at(result, headline.key) is not None for headline in type(metric).headline)

@@ -1,4 +1,4 @@
-"""Everything a training needs in memory, built from a plan; nothing is written here."""
+"""Build everything a training needs in memory from a plan; nothing is written."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from tp_core.training.smoke_test import smoke_test
 
 @dataclass(frozen=True, eq=False)
 class TrainingSetup:
-    """A plan's data, model, optimizer and the rest, on the device they are used on.
+    """A plan's data, model, optimizer and other components, on their device.
 
-    `built` are the components as built, `causality_probe` what looking for leaks came to.
+    `built` has the built components, `causality_probe` the result of the causality probe.
     """
 
     plan: Plan
@@ -48,7 +48,7 @@ class TrainingSetup:
 
 
 def make_setup(plan: Plan, tokenizer: Tokenizer | None = None) -> TrainingSetup:
-    """Build what a plan names. Raises `TpError` for data or components that can't be used."""
+    """Build everything in a plan. Raises `TpError` for invalid data or components."""
     train = plan.config.train
     device = pick_device(train.device)
     make_deterministic(device)
@@ -86,7 +86,7 @@ def make_setup(plan: Plan, tokenizer: Tokenizer | None = None) -> TrainingSetup:
 def make_optimizer(
     plan: Plan, builder: Builder, infos: list[ParameterInfo]
 ) -> torch.optim.Optimizer:
-    """The plan's optimizer over these parameters, each group's peak learning rate kept with it."""
+    """The plan's optimizer for these parameters, with each group's peak learning rate."""
     component = builder.build(plan.optimizer, "optimizer")
     try:
         optimizer: torch.optim.Optimizer = component.build(infos)
