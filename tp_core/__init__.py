@@ -1,8 +1,8 @@
 """A configurable decoder-only transformer playground built as a plugin framework.
 
-What a plugin author needs is here: `Component`, `Options`, `Spec`, `Dims` and `hookimpl`; and for
-notebooks and scripts, `train`, `Run` and `load_run`, which raise `TpError`. Importing this package
-imports neither torch nor pydantic; each name is loaded when it is first used.
+For plugin authors: `Component`, `Options`, `Spec`, `Dims` and `hookimpl`. For notebooks and
+scripts: `train`, `Run` and `load_run`, which raise `TpError`. Importing this package imports
+neither torch nor pydantic; each name is loaded on first use.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What a user did that cannot work, said in a few lines.
+"""Errors that are reported to the user in a few lines, without a traceback.
 
-Every expected failure is a `TpError`: its text names the place and the next thing to do, and its
-`exit_code` is what `tp` ends with. Anything else that escapes is a bug in `tp`.
+Every expected failure is a `TpError`: its message says where the problem is and what to do about
+it, and `exit_code` is the exit code of `tp`. Any other exception that escapes is a bug in `tp`.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from dataclasses import dataclass
 
 
 class TpError(Exception):
-    """Bad input or configuration: printed without a traceback, exit code 2."""
+    """Invalid input or configuration: printed without a traceback, exit code 2."""
 
     exit_code = 2
 
 
 class RunFailed(TpError):
-    """The input was fine and the work failed all the same: exit code 1."""
+    """The input was valid but the operation failed: exit code 1."""
 
     exit_code = 1
 
@@ -31,11 +31,11 @@ class Diverged(TpError):
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong with a config.
+    """One problem in a config.
 
-    `key` is the dotted path (`model.attention.n_kv_heads`, empty for the whole file), `place` where
-    it was written (`my.toml:12` or `--set model.n_heads=5`), empty where it was left out;
-    `missing` says that it is a component, or a list of them, of which the config has none.
+    `key` is the dotted path (`model.attention.n_kv_heads`; empty for the whole file) and `place`
+    where it was written (`my.toml:12` or `--set model.n_heads=5`; empty for a missing key).
+    `missing` marks a required component, or list of components, that the config doesn't have.
     """
 
     key: str
@@ -49,11 +49,11 @@ class Problem:
 
 
 class UnusableRun(TpError):
-    """A run that can't be opened; the text names it."""
+    """A run that can't be opened; the message names it."""
 
 
 class ConfigError(TpError):
-    """Everything that is wrong with a config, in one report."""
+    """All problems of a config, in one error."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)
@@ -61,6 +61,6 @@ class ConfigError(TpError):
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """` Did you mean 'x'?` for the nearest of `known`, or an empty string."""
+    """` Did you mean 'x'?` for the closest match in `known`, or an empty string."""
     close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f" Did you mean '{close[0]}'?" if close else ""

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and the small JSON files of a run. Torch-free."""
+"""Atomic file writes, and the small JSON files of a run. Torch-free."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from tp_core.errors import RunFailed, TpError
 
 _TEMPORARY = ".tmp"
 
-# How often, and how many seconds apart, `move` tries.
+# Attempts of `move`, and the seconds between them.
 _ATTEMPTS = 20 if os.name == "nt" else 1
 _PAUSE_S = 0.05
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Replace `path`: every reader sees the old file or the new one, whole.
+    """Replace `path` atomically: readers see either the old file or the new one.
 
-    Raises `RunFailed` where it can't be written; the old file stays.
+    Raises `RunFailed` if it can't be written; the old file is kept.
     """
     try:
         with whole_file(path) as file:
@@ -33,16 +33,18 @@ def replace_file(path: Path, content: bytes) -> None:
 
 
 def create_file(path: Path, content: bytes) -> None:
-    """Make `path`, whole. Raises `FileExistsError` where it is taken, other `OSError`s where it
-    can't be written."""
+    """Create `path` atomically.
+
+    Raises `FileExistsError` if it exists, another `OSError` if it can't be written.
+    """
     with whole_file(path, _claim) as file:
         file.write(content)
 
 
 def move(source: Path, target: Path) -> None:
-    """Rename a file, over `target` if that is there. Raises `OSError`.
+    """Rename a file, replacing `target` if it exists. Raises `OSError`.
 
-    Windows refuses while another process has either file open; one that reads it is soon done.
+    Windows refuses while another process has either file open, so the rename is retried there.
     """
     for _ in range(_ATTEMPTS - 1):
         try:
@@ -56,11 +58,11 @@ def move(source: Path, target: Path) -> None:
 
 @contextmanager
 def whole_file(path: Path, place: Callable[[Path, Path], object] = move) -> Iterator[BinaryIO]:
-    """A file to write to, which becomes `path` once all of it is on disk.
+    """A temporary file to write to, which becomes `path` once it is completely on disk.
 
-    `place` puts the first path in the place of the second, by default in one step. Where that, or
-    anything before it, fails or is interrupted, `path` is as it was and the file is gone. Only a
-    killed process leaves it behind, for `remove_leftovers`.
+    `place` moves the first path to the second, by default with an atomic rename. If anything fails
+    or is interrupted, `path` is unchanged and the temporary file is removed. Only a killed process
+    leaves one behind; see `remove_leftovers`.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{_TEMPORARY}")
     try:
@@ -76,26 +78,26 @@ def whole_file(path: Path, place: Callable[[Path, Path], object] = move) -> Iter
 
 
 def remove_leftovers(directory: Path) -> None:
-    """Remove what killed writers left in `directory`; nobody else may be writing there."""
+    """Remove temporary files of killed processes; nobody else may be writing to `directory`."""
     for file in directory.glob(f".*{_TEMPORARY}"):
         file.unlink()
 
 
 def _claim(temporary: Path, path: Path) -> None:
-    """Give `path` the content of `temporary`. Raises `FileExistsError` where it is taken."""
+    """Move `temporary` to `path`. Raises `FileExistsError` if `path` exists."""
     try:
         os.link(temporary, path)
     except FileExistsError:
         raise
-    except OSError:  # a file system without links: claimed empty, and filled at once
+    except OSError:  # no hard links on this file system: claim an empty file first
         path.open("xb").close()
         move(temporary, path)
 
 
 def write_json(path: Path, data: Mapping[str, Any]) -> None:
-    """Replace `path` by `data` as strict JSON.
+    """Replace `path` with `data` as strict JSON.
 
-    Raises `ValueError` for NaN and infinities, and what `replace_file` does.
+    Raises `ValueError` for NaN and infinities, and the errors of `replace_file`.
     """
     replace_file(path, json_bytes(data))
 
@@ -107,11 +109,11 @@ def json_bytes(data: Mapping[str, Any]) -> bytes:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The JSON object in `path`. Raises `TpError` naming it where it is missing or damaged."""
+    """The JSON object in `path`. Raises `TpError` if it is missing or damaged."""
     try:
         return parse_object(path.read_bytes())
     except FileNotFoundError:
-        raise TpError(f"no such file: {path}; 'tp runs list' shows the runs there are") from None
+        raise TpError(f"no such file: {path}; 'tp runs list' lists the runs") from None
     except OSError as error:
         raise TpError(f"cannot read {path}: {error.strerror or error}") from error
     except ValueError as error:
@@ -119,7 +121,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def parse_object(text: bytes) -> dict[str, Any]:
-    """The JSON object that `text` is. Raises `ValueError` for everything else, NaN included."""
+    """Parse a JSON object. Raises `ValueError` for anything else, including NaN."""
     try:
         value = json.loads(text, parse_constant=_refuse_constant)
     except RecursionError:
@@ -134,7 +136,7 @@ def _refuse_constant(name: str) -> None:
 
 
 def json_or_empty(path: Path) -> Mapping[str, Any]:
-    """What `read_json` gives, or nothing where that fails."""
+    """The result of `read_json`, or an empty mapping if that fails."""
     try:
         return read_json(path)
     except TpError:
@@ -142,8 +144,8 @@ def json_or_empty(path: Path) -> Mapping[str, Any]:
 
 
 def _sync_directory(directory: Path) -> None:
-    """Make renames in `directory` survive a power failure, where the system can."""
-    # Windows opens no directories, and some network file systems refuse the sync.
+    """Flush `directory`, so that renames survive a power failure where supported."""
+    # Windows can't open directories, and some network file systems refuse to sync them.
     with suppress(OSError):
         descriptor = os.open(directory, os.O_RDONLY)
         try:

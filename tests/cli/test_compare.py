@@ -104,7 +104,7 @@ def test_runs_that_differ_in_seed_are_grouped(tp: Run, runs_dir: Path) -> None:
 
 def test_two_seeds_of_one_config_say_what_a_seed_is_worth(tp: Run, runs_dir: Path) -> None:
     data = compare(tp, runs_dir, "a1,a2", "--unconditional")
-    assert any("what a seed is worth" in remark for remark in data["remarks"])
+    assert any("the differences are seed variance" in remark for remark in data["remarks"])
     assert [one["key"] for one in data["config"]] == ["train.seed"]
 
 

@@ -82,7 +82,7 @@ def test_json_of_a_wrong_one(tp: Run, wrong: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "reason"),
-    [("gone.toml", "no such file"), ("config.yaml", "ends in .toml, .py, .json")],
+    [("gone.toml", "no such file"), ("config.yaml", "must end in .toml, .py, .json")],
 )
 def test_a_file_that_cannot_be_read(tp: Run, tmp_path: Path, name: str, reason: str) -> None:
     done = tp("config", "check", tmp_path / name)

@@ -195,11 +195,11 @@ def test_the_chain(args: list[str], chain: list[str], generate: Generate) -> Non
         (["--prompt", "a", "--sampler", ""], ["--sampler"]),
         (["--prompt", "a\u2581b"], ["U+2581"]),
         (["--prompt", "a\udcff"], ["U+DCFF"]),
-        (["--prompt", "x" * 500], ["tokens long", "has room for 47"]),
+        (["--prompt", "x" * 500], ["the prompt has", "fits only 47"]),
         (["--prompt", "a", "--run-id", "other"], ["no run 'other'"]),
-        (["--prompt", "a", "--run-id", "../mine"], ["is not a run id"]),
-        (["--prompt", "a", "--run-id", ""], ["is not a run id"]),
-        (["--prompt", "a", "--run-id", "x" * 300], ["is not a run id"]),
+        (["--prompt", "a", "--run-id", "../mine"], ["is not a valid run id"]),
+        (["--prompt", "a", "--run-id", ""], ["is not a valid run id"]),
+        (["--prompt", "a", "--run-id", "x" * 300], ["is not a valid run id"]),
         (["--prompt", "a", "--checkpoint", "first"], ["no checkpoint 'first'"]),
     ],
 )
@@ -223,7 +223,7 @@ def test_the_longest_prompt(generate: Generate) -> None:
 def test_no_runs(tp: Run, tmp_path: Path) -> None:
     done = tp("generate", "--unconditional", "--runs-dir", tmp_path)
     assert done.code == 2
-    assert "there are no runs" in done.err
+    assert "no runs" in done.err
 
 
 def test_no_such_checkpoint(generate: Generate, spoilt: Path) -> None:

@@ -171,21 +171,21 @@ def test_a_kind_may_be_spelt_in_many_ways(text: str, kind: str) -> None:
     [
         (["nrom", "mine"], "no kind 'nrom'. Did you mean 'norm'?"),
         (["optimiser", "mine"], "Did you mean 'optimizer'?"),
-        (["xyz", "mine"], "no kind 'xyz'. There are: positional_encoding, attention,"),
-        (["norm", "My-Norm"], "name 'My-Norm': write lower case"),
-        (["norm", "My-Norm"], "'my_norm' would do"),
-        (["norm", "2norm"], "'norm' would do"),
-        (["norm", "norm_"], "'norm' would do"),
-        (["norm", "ünorm"], "'norm' would do"),
-        (["norm", "../norm"], "'norm' would do"),
-        (["norm", "a" * 41], "40 characters at most"),
+        (["xyz", "mine"], "unknown kind 'xyz'. Kinds: positional_encoding, attention,"),
+        (["norm", "My-Norm"], "name 'My-Norm' is invalid: use lowercase"),
+        (["norm", "My-Norm"], "try 'my_norm'"),
+        (["norm", "2norm"], "try 'norm'"),
+        (["norm", "norm_"], "try 'norm'"),
+        (["norm", "ünorm"], "try 'norm'"),
+        (["norm", "../norm"], "try 'norm'"),
+        (["norm", "a" * 41], "at most 40 characters"),
         (["norm", ""], "name ''"),
-        (["norm", "core"], "tp-core and tp_core are names of tp's own"),
-        (["norm", "plugins"], "names of tp's own"),
-        (["norm", "testing"], "names of tp's own"),
+        (["norm", "core"], "tp-core and tp_core are reserved"),
+        (["norm", "plugins"], "are reserved"),
+        (["norm", "testing"], "are reserved"),
         (["norm", "rmsnorm"], "norm 'rmsnorm' is built in"),
-        (["norm", "rmsnorm"], "only be reached as 'tp-rmsnorm:rmsnorm'"),
-        (["norm", "alpha"], "a package tp_alpha is installed already"),
+        (["norm", "rmsnorm"], "only be available as 'tp-rmsnorm:rmsnorm'"),
+        (["norm", "alpha"], "package tp_alpha is already installed"),
     ],
 )
 def test_what_is_refused(tp: Run, tmp_path: Path, args: list[str], message: str) -> None:
@@ -225,7 +225,7 @@ def test_nothing_is_overwritten(tp: Run, tmp_path: Path) -> None:
     kept.mkdir()
     done = tp("plugins", "new", "norm", "mine", "--dir", tmp_path)
     assert done.code == 2
-    assert f"{kept} is there already, and nothing was written" in done.err
+    assert f"{kept} already exists; nothing was written" in done.err
     assert list(kept.iterdir()) == []
 
 

@@ -206,7 +206,7 @@ def test_train_mass_only_where_it_is_cheap_or_asked_for(
         (["--unconditional", "--metrics", ""], ["NAME,option=value"]),
         (["--unconditional", "--metrics", "n=3"], ["NAME,option=value"]),
         (["--unconditional", "--metrics", "likelihood,n=3"], ["--metrics likelihood,n=3", "'n'"]),
-        (["--prompt", "x" * 500], ["tokens long", "has room for 47"]),
+        (["--prompt", "x" * 500], ["the prompt has", "fits only 47"]),
         (["--prompt", "a\u2581b"], ["U+2581"]),
         (["--unconditional", "--run-id", "other"], ["no run 'other'"]),
         (["--unconditional", "--checkpoint", "first"], ["no checkpoint 'first'"]),

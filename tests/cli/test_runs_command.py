@@ -196,7 +196,7 @@ def test_rm_deletes_the_runs_it_is_given(tp: Run, runs_dir: Path) -> None:
         (["a", "nope", "--yes"], "no run 'nope'"),
         (["a", "lon", "--yes"], "--yes requires full run ids: write long"),
         (["a"], "confirm with --yes"),
-        (["../a", "--yes"], "not a run id"),
+        (["../a", "--yes"], "not a valid run id"),
         (["a", "held", "--yes"], "run 'held' is still training"),
     ],
 )
@@ -291,7 +291,7 @@ def test_show_survives_files_of_another_shape(tp: Run, runs_dir: Path) -> None:
 
 @pytest.mark.parametrize(
     ("wanted", "message"),
-    [("nope", "no run 'nope'"), ("a", "begins 2 run ids"), ("../up", "not a run id")],
+    [("nope", "no run 'nope'"), ("a", "begins 2 run ids"), ("../up", "not a valid run id")],
 )
 def test_show_a_run_there_is_not(tp: Run, runs_dir: Path, wanted: str, message: str) -> None:
     make(runs_dir, "a1")

@@ -161,13 +161,13 @@ def test_an_overlong_phrase_may_be_dropped(tp_train: Train, tmp_path: Path) -> N
         (["--set", "train.lerning_rate=1"], ["lerning_rate", "learning_rate"]),
         (["--set", "model.mlp=swigloo"], ["swigloo", "swiglu"]),
         (["--set", "tokenizer.vocab_size=50"], ["tokenizer.vocab_size = 50 is too small"]),
-        (["--set", "train.device=cuda:7"], ['this machine has no "cuda:7"']),
+        (["--set", "train.device=cuda:7"], ['"cuda:7" is not available']),
         (["--set", "train.device=gpu"], ["train.device"]),
         (["--set", "train.max_steps=0"], ["train.max_steps"]),
         (["--set", "train.learning_rate=nan"], ["train.learning_rate", "finite"]),
-        (["--run-id", "../x"], ["is not a run id"]),
-        (["--run-id", ""], ["is not a run id"]),
-        (["--run-id", "x" * 300], ["is not a run id"]),
+        (["--run-id", "../x"], ["is not a valid run id"]),
+        (["--run-id", ""], ["is not a valid run id"]),
+        (["--run-id", "x" * 300], ["is not a valid run id"]),
         (["--run-id", "latest"], ["reserved"]),
     ],
 )
@@ -178,7 +178,7 @@ def test_bad_settings(args: list[str], words: list[str], tp_train: Train, tmp_pa
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 def test_no_gpu(tp_train: Train, tmp_path: Path) -> None:
     done = tp_train("--set", "train.device=cuda")
-    assert_refused(done, tmp_path / "runs", 'this machine has no "cuda"', '"auto"')
+    assert_refused(done, tmp_path / "runs", '"cuda" is not available', '"auto"')
 
 
 def test_a_run_id_that_is_taken(tp_train: Train, tmp_path: Path) -> None:
@@ -198,7 +198,7 @@ def test_a_runs_dir_that_is_a_file(tp_train: Train, tp: Run, tmp_path: Path) -> 
     for runs_dir in (file, file / "below"):
         done = tp("train", "--config", config, "--runs-dir", runs_dir)
         assert done.code == 2
-        assert "is, or lies below, a file" in done.err
+        assert "is a file, or inside one" in done.err
     assert file.read_text() == "precious"
 
 

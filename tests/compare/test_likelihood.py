@@ -170,7 +170,7 @@ def test_every_run_is_compared_with_the_first() -> None:
         ({"sha256": "y"}, "trained on different data"),
         ({"split_seed": 5}, "data.split_seed"),
         ({"val_fraction": 0.2}, "data.val_fraction"),
-        ({"lines": "others"}, "count their validation lines differently"),
+        ({"lines": "others"}, "score different parts of their validation lines"),
         ({"without": "the file is gone"}, "b can't be scored: the file is gone"),
     ],
 )

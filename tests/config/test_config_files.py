@@ -167,9 +167,9 @@ def test_a_computed_config_has_its_file_as_place(tmp_path: Path) -> None:
         ("a = 1\nconfig = {\n", 2, "SyntaxError"),
         ("config = {}\n  x = 1\n", 2, "IndentationError"),
         ("import no_such_module\n", 1, "ModuleNotFoundError"),
-        ("x = 1\n", None, "sets no `config`"),
-        ("config = 5\n", None, "holds no table of settings"),
-        ("config = None\n", None, "holds no table of settings"),
+        ("x = 1\n", None, "doesn't define `config`"),
+        ("config = 5\n", None, "must contain a table of settings"),
+        ("config = None\n", None, "must contain a table of settings"),
         ("config = {'model': {1, 2}}\n", None, "`config` must be plain data"),
         ("config = {'model': object()}\n", None, "`config` must be plain data"),
         ("config = {(1, 2): 3}\n", None, "`config` must be plain data"),
@@ -213,18 +213,18 @@ def test_what_a_script_prints_is_not_the_commands_output(
 @pytest.mark.parametrize(
     ("name", "content", "line", "words"),
     [
-        ("a.toml", b"[data]\npath = \n", 2, "not TOML"),
-        ("a.toml", b"[data]\n[data]\n", None, "not TOML"),
+        ("a.toml", b"[data]\npath = \n", 2, "invalid TOML"),
+        ("a.toml", b"[data]\n[data]\n", None, "invalid TOML"),
         ("a.toml", b"a = 1\nb = \xff\n", 2, "0xff is not UTF-8"),
         ("a.toml", b"a = " + b"[" * 100_000, None, ""),
-        ("a.toml", b"a = " + b"9" * 5000, None, "not TOML"),
-        ("a.json", b'{"a": 1,\n}', 2, "not JSON"),
+        ("a.toml", b"a = " + b"9" * 5000, None, "invalid TOML"),
+        ("a.json", b'{"a": 1,\n}', 2, "invalid JSON"),
         ("a.json", b"[" * 100_000, None, "nested too deeply"),
-        ("a.json", b"[1]", None, "holds no table of settings"),
-        ("a.json", b'"text"', None, "holds no table of settings"),
-        ("a.json", b"9" * 5000, None, "not JSON"),
-        ("a.yaml", b"", None, "ends in .toml, .py, .json"),
-        ("config", b"", None, "ends in .toml, .py, .json"),
+        ("a.json", b"[1]", None, "must contain a table of settings"),
+        ("a.json", b'"text"', None, "must contain a table of settings"),
+        ("a.json", b"9" * 5000, None, "invalid JSON"),
+        ("a.yaml", b"", None, "must end in .toml, .py, .json"),
+        ("config", b"", None, "must end in .toml, .py, .json"),
         ("a.py", b"x = '\xff'", 1, "is not UTF-8"),
     ],
 )
@@ -255,5 +255,5 @@ def test_a_relative_path_is_shown_as_given(tmp_path: Path, monkeypatch: pytest.M
     Path("my.toml").write_text(text)
     (problem,) = file_problems(Path("my.toml"))
     line = next(i for i, row in enumerate(text.split("\n"), 1) if row.startswith("seed"))
-    assert str(problem) == f'my.toml:{line}: train.seed: must be a whole number, not "1"'
+    assert str(problem) == f'my.toml:{line}: train.seed: must be an integer, not "1"'
     assert load_plan(Path("my.toml"), ["train.seed=1"]).config.train.seed == 1

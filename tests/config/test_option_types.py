@@ -79,7 +79,7 @@ def test_what_an_option_may_be_is_told_in_full(fake: Fake) -> None:
         {"model": {"mlp": {"name": "typed", "number": "x"}}}, catalogue=fake(TYPED)
     )
     assert problem.key == "model.mlp.number"
-    assert problem.message == "must be a whole number or 'auto', not \"x\""
+    assert problem.message == "must be an integer or 'auto', not \"x\""
 
 
 def test_a_list_of_components_names_the_entry_at_fault(fake: Fake) -> None:

@@ -135,7 +135,7 @@ def test_a_misspelt_key_gets_a_suggestion(assignment: str, near: str) -> None:
 def test_a_setting_is_no_table() -> None:
     problem = problem_of({"train": {"seed": 1}}, "train.seed.x=1")
     assert problem.key == "train.seed.x"
-    assert problem.message == "'train.seed' is no table, so it has no 'x'"
+    assert problem.message == "'train.seed' is not a table, so it has no key 'x'"
 
 
 def test_a_whole_section_is_laid_over_the_files() -> None:

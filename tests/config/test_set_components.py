@@ -108,7 +108,7 @@ def test_entries_of_a_chain() -> None:
 @pytest.mark.parametrize("index", ["2", "-1", "x", "²", "01", "9" * 5000])
 def test_an_index_that_is_none(index: str) -> None:
     problem = problem_of(None, f"sampling.samplers.{index}.p=1")
-    assert "is not an index into the 2 entries there" in problem.message
+    assert "is not an index into a list of 2 entries" in problem.message
 
 
 def test_a_chain_of_rubbish_names_each_entry() -> None:
@@ -196,7 +196,7 @@ def test_an_option_set_before_its_component_is_replaced_is_not_lost_in_silence(l
         plan_of(None, "model.attention.dropout=0.5", last)
     (problem,) = refusal.value.problems
     assert problem.place == "--set model.attention.dropout=0.5"
-    assert f"is undone by --set {last}" in problem.message
+    assert f"is discarded by --set {last}" in problem.message
     plan_of(None, "model.attention.dropout=0.5", "model.attention=softmax")
     plan_of(None, last, "model.attention.decay=none")
 
@@ -205,5 +205,5 @@ def test_so_it_is_inside_options() -> None:
     eps, norm = "model.attention.qk_norm.eps=0.5", "model.attention.qk_norm=layernorm"
     problem = problem_of(None, eps, norm)
     assert problem.place == f"--set {eps}"
-    assert f"is undone by --set {norm}" in problem.message
+    assert f"is discarded by --set {norm}" in problem.message
     assert attention(None, norm, eps, norm)["qk_norm"]["eps"] == 0.5

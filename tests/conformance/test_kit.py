@@ -255,7 +255,7 @@ def test_a_case_passes_fails_or_skips(catalogue: Catalogue) -> None:
     with pytest.raises(pytest.fail.Exception) as failed:
         test(*found["attention-peeks_ahead-defaults-causality_gradient"])
     assert "exactly zero" in str(failed.value)
-    with pytest.raises(pytest.skip.Exception, match="adds no loss"):
+    with pytest.raises(pytest.skip.Exception, match="adds no auxiliary loss"):
         test(*found["attention-recurrent-defaults-auxiliary_loss"])
 
 

@@ -160,11 +160,11 @@ def test_too_long_is_an_error(path: Path) -> None:
     with pytest.raises(TpError) as refused:
         load(path, max_seq_len=longest - 1)
     assert str(refused.value) == (
-        f"{path}:911: the first of the phrases too long for model.max_seq_len = {longest - 1} "
-        f"(1 of 456); set that to {longest}, which fits the longest, or data.overlong to "
+        f"{path}:911: too long for model.max_seq_len = {longest - 1} (the first of 1 such phrases, "
+        f"out of 456); set that to {longest} to fit all of them, or data.overlong to "
         '"truncate" or "drop"'
     )
-    with pytest.raises(TpError, match=r":1: the first .* \(456 of 456\)"):
+    with pytest.raises(TpError, match=r":1: .* \(the first of 456 such phrases, out of 456\)"):
         load(path, max_seq_len=2)
 
 
@@ -216,7 +216,9 @@ def test_dropping(path: Path) -> None:
         assert [ids(after, i) for i in range(len(after))] == [ids(before, i) for i in kept]
         assert after.numbers.tolist() == before.numbers[kept].tolist()
         assert after.has_eos.all()
-    with pytest.raises(TpError, match=r"no phrase of the train split fits model\.max_seq_len = 2"):
+    with pytest.raises(
+        TpError, match=r"leaves the train split empty: .* longer than model\.max_seq_len = 2"
+    ):
         load(path, overlong="drop", max_seq_len=2)
 
 

@@ -105,7 +105,7 @@ def test_the_space_mark_names_its_line(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("content", "what"), [(b"", "empty"), (b"\xef\xbb\xbf", "empty")])
 def test_empty_files(tmp_path: Path, content: bytes, what: str) -> None:
-    assert error(tmp_path, content).startswith(f"phrases.txt: is {what}; put one phrase")
+    assert error(tmp_path, content).startswith(f"phrases.txt: is {what}; write one phrase")
 
 
 def test_blank_files(tmp_path: Path) -> None:

@@ -122,7 +122,7 @@ def test_what_a_plugin_prints_does_not_reach_stdout(
         ("tp-missing-dependency", "needy", ["No module named 'a_library_nobody_has'", "needy.py:"]),
         ("tp-gone", "gone", ["can't load 'tp_gone'", "No module named 'tp_gone'"]),
         ("tp-unknown-hook", "typo", ["'tp_norm'", "Did you mean 'tp_norms'?", "optionalhook=True"]),
-        ("tp-unmarked", "unmarked", ["no component (missing @hookimpl?)"]),
+        ("tp-unmarked", "unmarked", ["registers no components (missing @hookimpl?)"]),
         ("tp-hook-raises", "hook", ["ValueError: first line second line", "tp_hook_raises.py:8"]),
         ("tp-undescribed", "terse", ["'eps' has no description", "tp_undescribed.py:6"]),
         ("tp-bad-name", "bad", ["'Rms-Norm' must match", "tp_bad_name.py:8"]),
@@ -144,7 +144,7 @@ def test_a_broken_plugin_is_a_row_with_its_reason(
         ("nothing", "tp_norms returned None, not a list of Component"),
         ("text", "tp_norms returned 'rmsnorm', not a list of Component"),
         ("bare", "tp_norms returned Component(name='alone'"),
-        ("items", "tp_norms returned {'name': 'second'}, which is no Component"),
+        ("items", "tp_norms returned {'name': 'second'}, which is not a Component"),
         ("argument", "{'config'}"),
     ],
 )
@@ -245,10 +245,10 @@ def test_no_code_of_an_incompatible_plugin_runs(install: Install) -> None:
     install("tp-future", "tp-good")
     row = only_row("tp-future")
     assert (row.status, row.import_ms, row.imports_torch) == ("incompatible", None, None)
-    assert "needs transformer-playground>=99" in row.summary
+    assert "requires transformer-playground>=99" in row.summary
     assert "tp_future" not in sys.modules
     message = refusal("norm", "tp-future:x")
-    assert "plugin 'future' of tp-future is incompatible: needs" in message
+    assert "plugin 'future' of tp-future is (incompatible): requires" in message
 
 
 # What loading costs
@@ -319,7 +319,7 @@ def test_one_name_twice_in_a_distribution(install: Install) -> None:
     found = {row.name: (row.status, row.summary) for row in rows_of("tp-duplicate")}
     assert found == {
         "twin": ("ok", ""),
-        "twice": ("broken", "two components of kind norm are called 'double'; rename one"),
+        "twice": ("broken", "two components of kind norm are named 'double'; rename one"),
         "two": ("broken", "mlp 'twin' is already registered by entry point 'one'; rename one"),
     }
     assert Catalogue().find("mlp", "twin").plugin.entry == "one"
@@ -334,7 +334,7 @@ def test_one_name_in_two_distributions(install: Install, order: tuple[str, str])
         ("tp-beta", "ambiguous"),
     ]
     assert refusal("norm", "wave", catalogue) == (
-        "norm 'wave' is brought by several distributions; write 'tp-alpha:wave' or 'tp-beta:wave'"
+        "norm 'wave' is provided by several distributions; write 'tp-alpha:wave' or 'tp-beta:wave'"
     )
     assert catalogue.find("norm", "tp-alpha:wave").component.summary == "by alpha"
     assert catalogue.find("norm", "tp-beta:wave").component.summary == "by beta"
@@ -368,7 +368,7 @@ def test_a_built_in_keeps_its_name(install: Install) -> None:
 def test_an_unknown_name_is_guessed_at(install: Install) -> None:
     install("tp-good")
     assert refusal("norm", "scalenrom") == "no norm 'scalenrom'. Did you mean 'scalenorm'?"
-    assert "There is one of kind norm." in refusal("attention", "scalenorm")
+    assert "There is a component of kind norm with this name." in refusal("attention", "scalenorm")
     assert "no mlp 'relu3' in 'tp-good'. Did you mean 'relu4'?" in refusal("mlp", "tp-good:relu3")
     message = refusal("mlp", "tp-god:relu4")
     assert "no installed distribution 'tp-god'" in message
@@ -479,5 +479,5 @@ print(rows[0].distribution, rows[0].summary)
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert "no attention 'softmax'. There is: mix." in done.stdout
+    assert "no attention 'softmax'. Available: mix." in done.stdout
     assert f"{OWN} can't load 'tp_plugins': ModuleNotFoundError" in done.stdout

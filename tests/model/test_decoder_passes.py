@@ -35,7 +35,7 @@ def test_a_sequence_that_served_a_pass_is_refused(
     loss: Any = torch.compile(model.loss, backend="eager") if compiled else model.loss
     seq = rows()
     loss(TOKENS, TOKENS + 1, seq)
-    with pytest.raises(TpError, match=f"an earlier pass in it.*{left}.*make a new one"):
+    with pytest.raises(TpError, match=f"an earlier forward pass.*{left}.*create a new one"):
         loss(TOKENS, TOKENS + 1, seq)
     loss(TOKENS, TOKENS + 1, rows())
 

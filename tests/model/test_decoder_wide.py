@@ -98,7 +98,9 @@ def test_entering_without_leaving_is_refused(with_class: Callable[[type], Decode
         def enter(self, x: Tensor) -> Tensor:
             return x
 
-    with pytest.raises(TpError, match=r"block 'pre' has one of enter\(\) and leave\(\) without"):
+    with pytest.raises(
+        TpError, match=r"block 'pre' must have both enter\(\) and leave\(\), or neither"
+    ):
         with_class(OnlyEnters)
 
 

@@ -37,7 +37,7 @@ def label(**changes: Any) -> str:
 def test_a_good_run() -> None:
     verdict = judge(GOOD)
     assert verdict.label == "generalises"
-    assert verdict.text.startswith("generalises: 2.200 bits/byte on phrases it never saw, 2.000")
+    assert verdict.text.startswith("generalises: 2.200 bits/byte on validation phrases, 2.000")
     assert verdict.from_step is None
     assert "\n" not in verdict.text
     assert any("+9 %" in reason for reason in verdict.reasons)
@@ -54,8 +54,8 @@ def test_overfits_from_the_best_step() -> None:
     verdict = judge(replace(GOOD, curve=RISING, step=200))
     assert (verdict.label, verdict.from_step) == ("overfits", 200)
     assert "from step 200" in verdict.text
-    assert "before that" in verdict.text
-    assert "before that" not in judge(replace(GOOD, curve=RISING)).text
+    assert "before the rise" in verdict.text
+    assert "before the rise" not in judge(replace(GOOD, curve=RISING)).text
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_underfit_is_worse_than_counting_with_room_left() -> None:
     assert label(val=3.0, train=2.4, curve=flat) == "generalises"  # no room without harm
     falling = curve(4.8, 4.2, 3.8, 3.4, 3.0)
     assert label(val=3.0, train=2.4, curve=falling) == "underfit"
-    assert "still falling, by 12 %" in judge(replace(GOOD, val=3.0, train=2.4, curve=falling)).text
+    assert "still fell by 12 %" in judge(replace(GOOD, val=3.0, train=2.4, curve=falling)).text
 
 
 def test_far_evaluations_say_nothing_of_the_last_quarter() -> None:

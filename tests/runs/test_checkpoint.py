@@ -180,7 +180,7 @@ def test_files_that_are_no_checkpoints(
         load_checkpoint(path)
     for foreign in (torch.zeros(3), {"step": 1}, {"format": "1"}, {"format": True}):
         torch.save(foreign, path)
-        with pytest.raises(TpError, match="no checkpoint of 'tp train'"):
+        with pytest.raises(TpError, match="not a checkpoint of 'tp train'"):
             load_checkpoint(path)
     torch.save({"format": 1, "x": Intruder()}, path)
     with pytest.raises(TpError, match=r"x\.pt cannot be loaded"):

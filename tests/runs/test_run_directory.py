@@ -277,7 +277,7 @@ def test_no_name_leads_out_of_the_runs_directory(
 ) -> None:
     make(tmp_path, "secret")
     claim_run(runs_dir, "one")
-    with pytest.raises(TpError, match="not a run id"):
+    with pytest.raises(TpError, match="not a valid run id"):
         find_run(runs_dir, wanted)
 
 

@@ -146,14 +146,14 @@ def test_found_in_training(
 @pytest.mark.parametrize(
     ("key", "name", "how", "code", "message"),
     [
-        ("sampling.samplers", "pick", "none_left", 1, "left a row without any token"),
-        ("sampling.samplers", "pick", "one_nan", 1, "or with NaN or +inf"),
-        ("sampling.samplers", "pick", "infinite", 1, "or with NaN or +inf"),
+        ("sampling.samplers", "pick", "none_left", 1, "removed every token of a row"),
+        ("sampling.samplers", "pick", "one_nan", 1, "or returned NaN or +inf"),
+        ("sampling.samplers", "pick", "infinite", 1, "or returned NaN or +inf"),
         ("sampling.samplers", "pick", "narrow", 1, "returned (5, 3), not logits of shape (5, 300)"),
         ("train.schedule", "pace", "nan_factor", 2, "gave nan for step 1"),
         ("train.schedule", "pace", "no_factor", 2, "gave None for step 1"),
         ("train.optimizer", "descend", "no_optimizer", 2, "can't be built"),
-        ("report.metrics", "count", "nan", 2, "returned what is no JSON"),
+        ("report.metrics", "count", "nan", 2, "returned data that is not JSON"),
     ],
 )
 def test_what_it_returned_is_no_use(
@@ -178,7 +178,7 @@ def test_nan_in_training_diverges_and_says_where_from(
     assert code == 3
     assert_short(err)
     assert "step 4: the loss is nan" in err
-    assert "nothing was updated" in err
+    assert "the step was not applied" in err
     assert f"mlp 'tp-faulty:net': forward() returned NaN ({place('late_nan')})" in err
     run = RunDir(tmp_path / "runs" / "r")
     assert json.loads(run.summary_path.read_text())["status"] == "diverged"

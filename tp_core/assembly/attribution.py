@@ -1,4 +1,4 @@
-"""Whose code failed, when an assembled model does: told from the traceback, at no cost before."""
+"""Attribute an error in an assembled model to a component, using its traceback."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from tp_core.errors import TpError
 from tp_core.kernel.tracebacks import frames, module_of, raised_at, summary, top_level
 
 BuiltComponents = Sequence[tuple[Any, ResolvedComponent]]
-"""Components as built, each with what it was chosen by."""
+"""Built components, each with its resolved spec."""
 
-# A component's message may quote whole tensors.
+# A message may contain whole tensors.
 _LONGEST_MESSAGE = 300
 
 
 @contextmanager
 def attribute_errors(built: BuiltComponents) -> Iterator[None]:
-    """Turn what a component of `built` raises inside the `with` into a `TpError` that names it.
+    """Turn errors raised by a component of `built` into a `TpError` that names it.
 
-    What none of them had a part in passes through as it is, and so does running out of memory.
+    Errors that involve no component, and running out of memory, pass through unchanged.
     """
     try:
         yield
@@ -37,8 +37,11 @@ def attribute_errors(built: BuiltComponents) -> Iterator[None]:
 
 
 def failing_component(error: BaseException, built: BuiltComponents) -> ResolvedComponent | None:
-    """The component nearest to where `error` was raised: an instance's method, or else any code of
-    its module, or else of its distribution's package; None where no frame is any component's."""
+    """The component closest to where `error` was raised, or None.
+
+    A frame belongs to a component if it is in a method of its instance, or else in its module, or
+    else in its distribution's package.
+    """
     passed = [frame for frame, _ in frames(error)]
     for frame in passed:
         for made, resolved in built:
@@ -52,8 +55,7 @@ def failing_component(error: BaseException, built: BuiltComponents) -> ResolvedC
 
 
 def component_error(resolved: ResolvedComponent, what: str, error: BaseException) -> TpError:
-    """A component's own failure, with the innermost line of its package that led to it, or else of
-    any but tp's."""
+    """An error in a component, with the innermost line in its package, or else outside tp."""
     text = summary(error)
     if len(text) > _LONGEST_MESSAGE:
         text = text[:_LONGEST_MESSAGE] + "…"
@@ -63,7 +65,7 @@ def component_error(resolved: ResolvedComponent, what: str, error: BaseException
     at = f" ({place})" if place else ""
     return TpError(
         f"{resolved.kind} '{resolved.name}' {what}: {text}{at}\n"
-        "  TP_TRACEBACK=1 shows how it got there"
+        "  set TP_TRACEBACK=1 to see the full traceback"
     )
 
 

@@ -1,4 +1,4 @@
-"""Turning resolved components into objects, each with start values of its own."""
+"""Build objects from resolved components, each with independently seeded initial values."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tp_core.kernel.options import Dims, Spec
 
 
 class Builder:
-    """Builds one model's components, each from a random state of its own."""
+    """Builds the components of one model, each with its own random stream."""
 
     def __init__(self, plan: Plan, vocab_size: int, vocabulary: Vocabulary | None = None) -> None:
         self.plan = plan
@@ -34,7 +34,7 @@ class Builder:
     def build(
         self, resolved: ResolvedComponent, path: str, layer: LayerPlan | None = None, **dims: int
     ) -> Any:
-        """An instance of a component. Raises `TpError` naming it where its code fails."""
+        """Build an instance of a component. Raises `TpError` with its name if that fails."""
         index = -1 if layer is None else layer.index
         sizes = dataclasses.replace(self.plan.dims, layer_index=index, **dims)
         self._refuse(resolved, sizes)
@@ -65,7 +65,7 @@ class Builder:
     def positional_encoding(
         self, resolved: ResolvedComponent, layer: LayerPlan | None = None, **dims: int
     ) -> PositionalEncoding:
-        """An encoding: one per distinct spec and sizes, or per layer where its class says so."""
+        """An encoding: one per distinct spec and sizes, or per layer if its class says so."""
         base = dataclasses.asdict(self.plan.dims)
         differing = {name: size for name, size in sorted(dims.items()) if size != base[name]}
         if set(resolved.registered.component.needs) <= {"embed"}:
@@ -95,7 +95,7 @@ class Builder:
 
 
 class _Place:
-    """Where a component stands in the model: the `Assembler` its context builds through."""
+    """A component's place in the model: the `Assembler` of its context."""
 
     def __init__(self, builder: Builder, path: str, layer: LayerPlan | None) -> None:
         self._builder, self._path, self._layer = builder, path, layer
@@ -116,11 +116,11 @@ class _Place:
 
     def _in_layer(self, kind: str) -> LayerPlan:
         if self._layer is None:
-            raise TpError(f"{kind}() is for what is built inside a layer")
+            raise TpError(f"ctx.{kind}() is only available inside a layer")
         return self._layer
 
     def _child(self, kind: str) -> str:
-        # Numbered, so that the second norm of a block starts elsewhere than the first.
+        # Numbered, so that the second norm of a block is seeded differently from the first.
         children = self._builder.children
         count = children.get((self._path, kind), 0)
         children[self._path, kind] = count + 1

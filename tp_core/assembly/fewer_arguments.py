@@ -1,8 +1,8 @@
-"""Letting a component's methods take fewer arguments than their contract offers.
+"""Allow a component's methods to take fewer arguments than their contract offers.
 
-Decided once per class, when it is first built: the result is the class itself, or a subclass whose
-methods also take what the component doesn't declare, and drop it. A component's own calls of its
-own methods go through as its author wrote them.
+This is decided once per class, when it is first built. The result is the class itself, or a
+subclass whose methods accept and drop the undeclared arguments. A component's calls of its own
+methods are unaffected.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from tp_core.kernel.kinds import KINDS
 
 @functools.cache
 def adapt(cls: type, kind: str, needs: tuple[str, ...]) -> type:
-    """The class, with every method of its kind's contract taking the contract's arguments.
+    """The class, with methods that accept all the arguments of its kind's contract.
 
     `needs` are the sites a positional encoding declared. Raises `TpError` for a method that is
-    missing or asks for an argument the contract doesn't have.
+    missing or has a parameter that the contract doesn't offer.
     """
     for name in (*KINDS[kind].required, *needs):
         if not callable(getattr(cls, name, None)):
@@ -56,15 +56,15 @@ def _unpickled(
     make: Callable[..., Any],
     arguments: tuple[Any, ...],
 ) -> Any:
-    """An adapted object, from its author's class: a module has that class under its name alone."""
+    """Recreate an adapted object from the original class, which is what its module exports."""
     adapted = adapt(cls, kind, needs)
     return make(*(adapted if one is cls else one for one in arguments))
 
 
 def passes_all(offered: tuple[str, ...], args: tuple[Any, ...], named: Mapping[str, Any]) -> bool:
-    """Whether a call is one as the contract has it: all its arguments, in its order.
+    """Whether a call passes all the contract's arguments, in order.
 
-    The author's own calls pass fewer, or other ones, or some by name.
+    A component's own calls may pass fewer or other arguments, or some by name.
     """
     if len(args) != len(offered) or named:
         return False
@@ -72,7 +72,7 @@ def passes_all(offered: tuple[str, ...], args: tuple[Any, ...], named: Mapping[s
 
 
 def _narrow(cls: type, name: str, offered: tuple[str, ...]) -> Callable[..., Any] | None:
-    """A method that takes the contract's arguments too; None for one that does so as it is."""
+    """A wrapper that accepts the contract's arguments, or None if none is needed."""
     parameters = _taken(cls, name, offered)
     if tuple(parameters) == offered and inspect.Parameter.KEYWORD_ONLY not in parameters.values():
         return None
@@ -109,7 +109,8 @@ def _taken(cls: type, name: str, offered: tuple[str, ...]) -> dict[str, Any]:
             taken[offered[0]] = parameter.kind
         elif parameter.default is parameter.empty:
             raise TpError(
-                f"{cls.__module__}.{cls.__qualname__}.{name}() asks for '{parameter.name}'; "
-                f"it is offered: {', '.join(offered)}"
+                f"{cls.__module__}.{cls.__qualname__}.{name}() has an unknown parameter "
+                f"'{parameter.name}'; "
+                f"available: {', '.join(offered)}"
             )
     return taken

@@ -1,4 +1,4 @@
-"""From a component's target to the class that is built."""
+"""Load the class that a component's target names."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tp_core.errors import TpError
 
 
 def load_class(resolved: ResolvedComponent) -> type:
-    """Import a component's class. Raises `TpError` naming its target where that fails."""
+    """Import a component's class. Raises `TpError` with its target if that fails."""
     component = resolved.registered.component
     module, _, name = component.target.partition(":")
     try:
@@ -23,7 +23,9 @@ def load_class(resolved: ResolvedComponent) -> type:
             resolved, f"target '{component.target}' can't be imported", error
         ) from error
     if not isinstance(cls, type):
-        raise TpError(f"{resolved.kind} '{resolved.name}': target '{component.target}' is no class")
+        raise TpError(
+            f"{resolved.kind} '{resolved.name}': target '{component.target}' is not a class"
+        )
     try:
         return adapt(cls, resolved.kind, component.needs)
     except TpError as error:

@@ -1,7 +1,7 @@
-"""Checking what components return, while they are watched and not a moment longer.
+"""Check what components return, within a context manager.
 
-Watching puts a checking function in front of each method on the instances themselves and takes it
-away again, so a training step pays nothing for it.
+Methods are wrapped on the instances and restored afterwards, so normal training steps have no
+overhead.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from tp_core.errors import TpError
 from tp_core.kernel.kinds import KINDS
 
 Check = Callable[[tuple[Any, ...], Any], "str | None"]
-"""From (a call's arguments, its result) to what is wrong with the result, if anything."""
+"""Takes a call's arguments and result; returns what is wrong with the result, or None."""
 
 
 @contextmanager
 def checked_outputs(
     built: BuiltComponents, checks: Mapping[str, Mapping[str, Check]]
 ) -> Iterator[None]:
-    """Within the `with`, the methods `checks[kind]` names are checked at each call as the contract
-    has it; a component's own calls of them are its own affair.
+    """Check the methods in `checks[kind]` at each call that follows the contract.
 
-    The first fault is raised as a `TpError` with the component, the file and the line.
+    A component's own calls of its methods are not checked. The first fault is raised as a `TpError`
+    with the component, file and line.
     """
     replaced: list[tuple[dict[str, Any], str, Any]] = []
     try:

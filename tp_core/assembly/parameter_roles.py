@@ -1,4 +1,4 @@
-"""What each parameter is for, which decides its weight decay and its optimizer's treatment."""
+"""Parameter roles, which determine weight decay and optimizer settings."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def parameter_roles(
 ) -> dict[str, str]:
     """The role of every parameter, by name. `norms` are the modules built as that kind.
 
-    A module's optional `roles()` gives {own parameter name: role} and overrides what follows from
-    module types. Raises `TpError` for a role or a name there is none of.
+    A module's optional `roles()` returns {own parameter name: role} and overrides the roles derived
+    from module types. Raises `TpError` for an unknown role or parameter.
     """
     norm_parameters = {p for module in norms for p in module.parameters()}
     owners = {id(p): module for module in model.modules() for p in module.parameters(recurse=False)}
@@ -43,8 +43,13 @@ def parameter_roles(
         for name, role in own().items():
             full = f"{prefix}.{name}" if prefix else name
             if full not in roles:
-                raise TpError(f"{type(module).__qualname__}.roles(): no parameter '{name}'")
+                raise TpError(
+                    f"{type(module).__qualname__}.roles(): there is no parameter '{name}'"
+                )
             if role not in ROLES:
-                raise TpError(f"{type(module).__qualname__}.roles(): '{role}' is none of {ROLES}")
+                raise TpError(
+                    f"{type(module).__qualname__}.roles(): '{role}' is not one of "
+                    f"{', '.join(ROLES)}"
+                )
             roles[full] = role
     return roles

@@ -1,4 +1,4 @@
-"""What differs between runs: their configs and what they were made of. Torch-free."""
+"""Find differences between the configs and provenance of runs. Torch-free."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-# Of a run's provenance: what may change a result. When and where it was made is no difference.
+# The parts of a run's provenance that can affect results, unlike when and where it was run.
 _PROVENANCE = ("python", "platform", "torch_threads", "versions", "git", "data", "causality_probe")
 _ABSENT = object()
 

@@ -1,4 +1,4 @@
-"""One side of a comparison: what is known of a run, measured and read from its files."""
+"""One side of a comparison: a run's evaluation, and data from its files."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ _BATCH = 64
 
 @dataclass(frozen=True)
 class Sample:
-    """A text, prompt included; `known` says whether it stands in the data: `new`, `in train`,
-    `in val`, or `?` where the data can't be read."""
+    """A text, including the prompt; `known` says whether it is in the data: `new`, `in train`,
+    `in val`, or `?` if the data can't be read."""
 
     text: str
     stopped: str

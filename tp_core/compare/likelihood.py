@@ -1,9 +1,8 @@
-"""Whether one model finds the validation lines likelier than another, and how sure that is.
+"""Compare the likelihood of the validation lines between runs, with confidence intervals.
 
-Two checkpoints are compared line by line: what the lines have in common (some are hard for any
-model) cancels in the difference. The interval is a bootstrap over lines. It says what other lines
-of the same kind might have shown; what another seed might have, only runs with other seeds can say,
-and with those the interval is Student's over seeds.
+Two checkpoints are compared line by line, so that the difficulty of each line cancels out. The
+interval is a bootstrap over lines: it covers the choice of lines, but not of the seed. With runs of
+several seeds, it is a Student interval over seeds instead.
 """
 
 from __future__ import annotations
@@ -24,10 +23,10 @@ from tp_core.statistics import Interval, ratio_interval, student_interval, welch
 
 @dataclass(frozen=True)
 class LikelihoodDifference:
-    """B against A in bits per byte: B minus A, so that below zero B is better.
+    """B minus A in bits per byte; B is better below zero.
 
-    `by` is what was resampled: `lines`, or `seeds`, paired by seed or not. Without an interval,
-    `refusal` says why there is none.
+    `by` is what was resampled: `lines`, or `seeds`, paired by seed or not. If there is no interval,
+    `refusal` says why.
     """
 
     a: str
@@ -58,7 +57,7 @@ def _by_config(a: Group, b: Group) -> LikelihoodDifference:
             b.name,
             None,
             "seeds",
-            f"{alone.name} has one seed: train it with the seeds of the other",
+            f"{alone.name} has only one seed: train it with the seeds of the other config",
         )
     of_a, of_b = ({s.seed: s.bits_per_byte or 0.0 for s in g.replicates} for g in (a, b))
     if set(of_a) == set(of_b):
@@ -73,13 +72,13 @@ def _by_lines(a: EvaluatedRun, b: EvaluatedRun) -> LikelihoodDifference:
     if refusal or a.losses is None or b.losses is None:
         return LikelihoodDifference(a.id, b.id, None, "lines", refusal)
     if len(a.losses.nll) < 2:
-        why = f"{a.id} and {b.id} have a single validation line, which says nothing of others"
+        why = f"{a.id} and {b.id} have a single validation line, too few for an interval"
         return LikelihoodDifference(a.id, b.id, None, "lines", why)
     return LikelihoodDifference(a.id, b.id, paired_difference(a.losses, b.losses), "lines")
 
 
 def why_not(a: EvaluatedRun, b: EvaluatedRun) -> str:
-    """Why the likelihoods of two runs say nothing about each other; empty where they do."""
+    """Why the likelihoods of two runs can't be compared; empty if they can."""
     for run in (a, b):
         if run.without:
             return f"{run.id} can't be scored: {run.without}"
@@ -90,7 +89,7 @@ def why_not(a: EvaluatedRun, b: EvaluatedRun) -> str:
             return f"{a.id} and {b.id} split their data differently (data.{key})"
     if a.lines != b.lines:
         return (
-            f"{a.id} and {b.id} count their validation lines differently "
+            f"{a.id} and {b.id} score different parts of their validation lines "
             "(data.layout or data.overlong)"
         )
     return ""

@@ -1,4 +1,4 @@
-"""A comparison as text, Markdown or data: the same tables in three forms."""
+"""Render a comparison as text, Markdown or data."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from tp_core.statistics import Interval
 _HASH = re.compile(r"[0-9a-f]{40,}")
 
 ONE_SEED = (
-    "one seed a side: this compares two checkpoints, not two architectures; "
-    "train each with several values of train.seed and compare all of them"
+    "only one seed per config: this compares two checkpoints, not two architectures; "
+    "train each config with several values of train.seed and compare all runs"
 )
-SAME_SEED = "runs with the same config and the same seed count once: a copy, or a repetition"
-SEED_ALONE = "the runs differ in nothing but train.seed: this is what a seed is worth"
+SAME_SEED = "runs with the same config and the same seed are duplicates and count once"
+SEED_ALONE = "the runs differ only in train.seed: the differences are seed variance"
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +39,7 @@ class Comparison:
 
     @property
     def remarks(self) -> list[str]:
-        """What a reader must know to read the figures right."""
+        """Caveats for reading the results."""
         found = []
         judged = any(one.difference for one in self.differences)
         if judged and all(len(group.runs) == 1 for group in self.groups):
@@ -50,15 +50,15 @@ class Comparison:
             if len(group.replicates) < len(group.runs):
                 found.append(f"{group.name}: {SAME_SEED}")
         if len({run.tokenizer for run in self.runs}) > 1:
-            found.append("the tokenizers differ: losses per token don't compare, bits per byte do")
+            found.append("the tokenizers differ: compare bits per byte, not losses per token")
         if any(run.tokens_per_second for run in self.runs):
-            found.append("tokens/s are of each run's training, on the machine it ran on")
+            found.append("tokens/s was measured in training, on the machine each run used")
         return found
 
 
 @dataclass(frozen=True)
 class Section:
-    """A titled table; no columns where there are only lines of text."""
+    """A titled table, or lines of text without columns."""
 
     title: str
     columns: tuple[str, ...] = ()
@@ -71,7 +71,7 @@ def sections(comparison: Comparison) -> Iterator[Section]:
     runs = comparison.runs
     names = tuple(run.id for run in runs)
     yield Section(
-        "figures",
+        "results",
         ("run", "step", "loss", "bits/byte", "parameters", "FLOPs/token", "tokens/s"),
         tuple(
             (
@@ -100,7 +100,7 @@ def sections(comparison: Comparison) -> Iterator[Section]:
     ):
         rows = tuple(row for one in differences for row in _difference_rows(one, names))
         columns = ("key", "runs", "value") if rows else ()
-        yield Section(f"what differs: {title}", columns, rows, () if rows else ("nothing",))
+        yield Section(f"differences: {title}", columns, rows, () if rows else ("none",))
     start = f'prompt "{comparison.prompt}"' if comparison.prompt else "unconditional"
     yield Section(
         f"samples: {start}, seed {comparison.sampling_seed}",
@@ -131,7 +131,7 @@ def difference_line(one: LikelihoodDifference) -> str:
         return f"{one.b} and {one.a} are not compared: {one.refusal}"
     found = one.difference
     if not found.excludes_zero:
-        words = "no difference beyond chance"
+        words = "no significant difference"
     else:
         words = f"{one.b if found.estimate < 0 else one.a} is better"
     what = "paired by validation line" if one.by == "lines" else f"over {one.by}"
@@ -151,8 +151,7 @@ def number(figure: float | None) -> str:
 
 
 def value(written: Any) -> str:
-    """A config value as a config writes it, near enough: a component with those of its options
-    that are set, a hash by its beginning."""
+    """A config value in short form: components with the options that are set, hashes truncated."""
     if isinstance(written, str) and _HASH.fullmatch(written):
         return f"{written[:12]}…"
     if isinstance(written, dict) and isinstance(written.get("name"), str):
@@ -165,7 +164,7 @@ def value(written: Any) -> str:
 
 
 def as_markdown(comparison: Comparison) -> str:
-    """GitHub-flavoured Markdown; what runs and texts contain stays text."""
+    """GitHub-flavoured Markdown, with special characters escaped."""
     parts = []
     for section in sections(comparison):
         parts.append(f"### {_escaped(section.title)}")
@@ -186,7 +185,7 @@ def _escaped(text: str) -> str:
 
 
 def as_data(comparison: Comparison) -> dict[str, Any]:
-    """For programs: all figures in full, scores of single lines left out."""
+    """The comparison as plain data, without scores of single lines."""
     return {
         "checkpoint": comparison.checkpoint,
         "prompt": comparison.prompt,

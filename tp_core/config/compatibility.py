@@ -1,4 +1,4 @@
-"""Which components may stand together: sizes, and the sites an encoding needs. Torch-free."""
+"""Check that components fit together: sizes, and the sites encodings need. Torch-free."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ ENCODING = "positional_encoding"
 
 class AddProblem(Protocol):
     def __call__(self, key: KeyPath, message: str, *blame: KeyPath) -> None:
-        """Report a problem of `key`; `blame` are the other settings that may be its cause."""
+        """Report a problem of `key`; `blame` lists other settings that may have caused it."""
 
 
 @dataclass(frozen=True)
 class LayerPlan:
-    """The components of one layer; `label` is its place in `model.pattern`, empty without one."""
+    """The components of one layer; `label` is its label in `model.pattern`, if any."""
 
     index: int
     label: str
@@ -40,12 +40,12 @@ class LayerPlan:
         return found
 
     def components(self) -> list[ResolvedComponent]:
-        """What the layer builds, in a stable order."""
+        """The components that the layer builds, in a stable order."""
         return [c for k, c in self.resolved.items() if c and (k != "mlp" or self.mlp_enabled)]
 
 
 def base_dims(config: Config) -> Dims:
-    """The sizes of the whole model."""
+    """The model-wide sizes."""
     model = config.model
     return Dims(
         dim=model.d_model,
@@ -62,7 +62,7 @@ def base_dims(config: Config) -> Dims:
 def check_sizes(
     key: KeyPath, resolved: ResolvedComponent | None, dims: Dims, add_problem: AddProblem
 ) -> None:
-    """What the options of a component outside the layers say of these sizes."""
+    """Report problems of a component outside the layers with these sizes."""
     if resolved is None:
         return
     for message, blame in size_problems(resolved.options, dims):
@@ -77,9 +77,9 @@ def check_layers(
     catalogue: Catalogue,
     add_problem: AddProblem,
 ) -> None:
-    """What options and sites say of each layer; equal findings are told once, with their layers.
+    """Check options and sites of every layer; equal problems are reported once for all layers.
 
-    `own` holds the kinds that [model.layers.LABEL] sets: that is where a problem is then told.
+    `own` has the kinds overridden in [model.layers.LABEL], where their problems are reported.
     """
     found: dict[tuple[KeyPath, SizeProblem], list[LayerPlan]] = {}
     for layer in layers:
@@ -103,7 +103,7 @@ def _layer_problems(
     dims: Dims,
     catalogue: Catalogue,
 ) -> Iterator[tuple[tuple[str, ...], SizeProblem]]:
-    """The kinds each problem is between, and what it is."""
+    """Each problem with the kinds it involves."""
     here = replace(dims, layer_index=layer.index)
     for resolved in layer.components():
         if resolved.kind != ENCODING:
@@ -114,8 +114,8 @@ def _layer_problems(
         for one in (model_wide, encoding):
             if _embeds(one.registered):
                 told = (
-                    f"{_title(one)} acts on the embeddings, which all layers share: it can only be "
-                    "the encoding of the whole model, the same in every layer"
+                    f"{_title(one)} acts on the embeddings, which all layers share, so it must "
+                    "be the same in every layer"
                 )
                 yield (ENCODING,), SizeProblem(told)
                 return
@@ -134,7 +134,7 @@ def _layer_problems(
         told += _advice(encoding, offered, table, here, catalogue)
         yield (ENCODING, "attention"), SizeProblem(told)
         return
-    # Each complaint once, though it be the same at every site.
+    # Report each problem once, even if it occurs at every site.
     sizes = [offered[site] for site in needs] or [here]
     said = {one: there for there in sizes for one in size_problems(encoding.options, there)}
     for (message, blame), there in said.items():
@@ -154,16 +154,16 @@ def _embeds(registered: RegisteredComponent) -> bool:
 
 
 def _sites(options: Options, dims: Dims) -> dict[str, Dims]:
-    """The sites an attention offers, and the sizes there. Raises what a wrong `offers` leads to."""
+    """The sites an attention offers, with their sizes. Raises whatever `offers` raises."""
     offered = {site: replace(dims, **sizes) for site, sizes in options.offers(dims).items()}
     for site in offered:
         if site not in SITES:
-            raise ValueError(f"'{site}' is no site.{did_you_mean(site, SITES)}")
+            raise ValueError(f"'{site}' is not a site.{did_you_mean(site, SITES)}")
     return offered
 
 
 def _told(error: Exception) -> str:
-    """An error of a component's code, and the line it came from."""
+    """An error in a component's code, with the line it came from."""
     return f"{summary(error)} ({raised_at(error)})"
 
 
@@ -174,7 +174,7 @@ def _refusal(
     dims: Dims,
 ) -> str:
     missing = [f"'{s}'" for s in encoding.registered.component.needs if s not in offered]
-    has = ", ".join(site for site in SITES if site in offered) or "no site"
+    has = ", ".join(site for site in SITES if site in offered) or "none"
     return (
         f"{_title(encoding)} needs site{'s' if len(missing) > 1 else ''} {', '.join(missing)}; "
         f"{_title(attention)} offers {has}."
@@ -188,7 +188,7 @@ def _advice(
     dims: Dims,
     catalogue: Catalogue,
 ) -> str:
-    """What would fit, out of what is already loaded: no foreign code is run for a hint."""
+    """Compatible components among those already loaded; no plugin is loaded for a hint."""
 
     def encodes(registered: RegisteredComponent) -> bool:
         needs = registered.component.needs
@@ -200,7 +200,7 @@ def _advice(
     def attends(registered: RegisteredComponent) -> bool:
         try:
             sites = _sites(registered.component.options(), dims)
-        except Exception:  # an option without a default, or a plugin's mistake: nothing is known
+        except Exception:  # an option without a default, or an error in a plugin
             return False
         needs = encoding.registered.component.needs
         there = [sites[site] for site in needs if site in sites]
@@ -228,7 +228,7 @@ def _names(
 
 
 def _fits(registered: RegisteredComponent, dims: Dims) -> bool:
-    """Whether a component with its default options has nothing against these sizes."""
+    """Whether a component with default options has no problems with these sizes."""
     try:
         return not size_problems(registered.component.options(), dims)
     except ValueError:  # an option without a default
@@ -243,7 +243,7 @@ def _where(layers: Sequence[LayerPlan]) -> str:
 
 
 def _ranges(numbers: Sequence[int]) -> str:
-    """0,1,2,5 as `0-2,5`."""
+    """Format 0,1,2,5 as `0-2,5`."""
     runs = []
     for _, group in groupby(enumerate(numbers), key=lambda pair: pair[1] - pair[0]):
         run = [number for _, number in group]

@@ -1,4 +1,4 @@
-"""From a component as written (a name, or a table) to the component and its complete options."""
+"""Resolve components: from a name or table to the component and its complete options."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from tp_core.kernel.options import Options, Spec, spec_kind
 
 AddProblem = Callable[[KeyPath, str], None]
 
-# Components inside components inside ...: beyond this, an option's default contains itself.
+# Nesting beyond this depth means that an option's default contains itself.
 MAX_DEPTH = 16
 
 
 @dataclass(frozen=True)
 class ResolvedComponent:
-    """A component of a run: what was registered, its options, and the components inside them."""
+    """A component in use: its registration, its options and the components nested in them."""
 
     registered: RegisteredComponent
     options: Options
@@ -39,7 +39,7 @@ class ResolvedComponent:
 
     @property
     def spec(self) -> Spec[Any]:
-        """The complete spec, as `config.json` holds it."""
+        """The complete spec, as saved in `config.json`."""
         return Spec(self.name, self.options.model_dump(mode="json"), self.kind)
 
     def walk(self) -> Iterable[ResolvedComponent]:
@@ -49,9 +49,9 @@ class ResolvedComponent:
 
 
 class ComponentResolver:
-    """Looks components up in one catalogue; tells `add_problem` of a wrong one, and gives None.
+    """Resolves components from a catalogue; invalid ones are reported and resolve to None.
 
-    A problem with a component's name has the key `...name`, be it written as a table or not.
+    Problems with a component's name have the key `...name`, even if it isn't written as a table.
     """
 
     def __init__(self, catalogue: Catalogue, add_problem: AddProblem) -> None:
@@ -89,7 +89,7 @@ class ComponentResolver:
                 broken.add(name)
         options, faults = read_table(model, plain, f"{kind} '{registered.qualified}'")
         for inside, message in faults:
-            if not broken.intersection(inside[:1]):  # told already, with its reason
+            if not broken.intersection(inside[:1]):  # already reported
                 self.add_problem((*key, *inside), message)
         if options is None or broken:
             return None
@@ -98,7 +98,7 @@ class ComponentResolver:
     def _inside(
         self, kind: str, value: Any, key: KeyPath
     ) -> tuple[Any, list[ResolvedComponent | None]]:
-        """An option that is a component or a list of them: as plain data, and resolved."""
+        """An option that is a component or a list of components: as plain data, and resolved."""
         if value is None:
             return None, []
         if isinstance(value, (list, tuple)):
@@ -108,7 +108,7 @@ class ComponentResolver:
         return one and one.spec, [one]
 
     def each(self, kind: str, written: Any, key: KeyPath) -> list[ResolvedComponent | None]:
-        """Resolve a list of components; None stands for one in error."""
+        """Resolve a list of components; invalid ones are None."""
         if not isinstance(written, (list, tuple)):
             self.add_problem(key, f"must be a list of components, not {show(written)}")
             return []
@@ -132,8 +132,10 @@ def resolve_spec(catalogue: Catalogue, spec: Spec[Any]) -> ResolvedComponent:
 def resolve_written(
     catalogue: Catalogue, kind: str, entries: Iterable[tuple[Any, str]]
 ) -> tuple[ResolvedComponent, ...]:
-    """Resolve components, each given as it was written and where. Raises `TpError` with every
-    problem."""
+    """Resolve components, each given with the place where it was written.
+
+    Raises `TpError` with every problem.
+    """
     problems: list[Problem] = []
     found: list[ResolvedComponent | None] = []
     for written, place in entries:
@@ -148,7 +150,7 @@ def resolve_written(
 
 
 def as_table(written: Any) -> Mapping[str, Any] | None:
-    """A component as a table with a name; None for what is no component."""
+    """A component as a table with a name; None if it isn't a component."""
     if isinstance(written, Spec):
         return written.as_data()
     if isinstance(written, str):
@@ -159,9 +161,9 @@ def as_table(written: Any) -> Mapping[str, Any] | None:
 
 
 def option_as_written(model: type[BaseModel], table: Mapping[str, Any], name: str) -> Any:
-    """What a table says of an option that is a component, or else the option's default.
+    """The value of an option that is a component, or its default.
 
-    A table without a name is laid over the component the option has by default.
+    A table without a name is merged into the default component.
     """
     default = model.model_fields[name].get_default(call_default_factory=True)
     value = table.get(name, default)
@@ -171,7 +173,7 @@ def option_as_written(model: type[BaseModel], table: Mapping[str, Any], name: st
 
 
 def _with_kinds(options: Options) -> Options:
-    """Write into each nested spec which kind it is of, so that it can be built on its own."""
+    """Set the kind of each nested spec, so that it can be built on its own."""
     update: dict[str, Any] = {}
     for name in type(options).model_fields:
         kind = spec_kind(type(options), name)

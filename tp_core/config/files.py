@@ -1,4 +1,4 @@
-"""Reading a config file into plain data that knows where each key stands. Torch-free."""
+"""Read a config file into plain data, with the line of each key. Torch-free."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from tp_core.kernel.tracebacks import frames, summary
 
 @dataclass(frozen=True)
 class Source:
-    """The content of a config file; `line_of` finds the 1-based line a key stands on, if any."""
+    """The content of a config file; `line_of` gives the 1-based line of a key, if known."""
 
     data: dict[str, Any]
     path: Path
     line_of: Callable[[KeyPath], int | None]
 
     def place(self, key: KeyPath) -> str:
-        """`file:line` of a key, or of the nearest table around it."""
+        """`file:line` of a key, or of the closest enclosing table."""
         for end in range(len(key), 0, -1):
             line = self.line_of(key[:end])
             if line is not None:
@@ -38,17 +38,17 @@ class Source:
 
 
 def read_config(path: Path) -> Source:
-    """Read a `.toml`, `.py` or `.json` config. Raises `ConfigError` where there is none to read."""
+    """Read a `.toml`, `.py` or `.json` config. Raises `ConfigError` if it can't be read."""
     readers = {".toml": _read_toml, ".py": _read_python, ".json": _read_json}
     reader = readers.get(path.suffix)
     if reader is None:
-        raise _unreadable(path, f"a config file ends in {', '.join(readers)}")
+        raise _unreadable(path, f"a config file must end in {', '.join(readers)}")
     try:
         text = path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
     except FileNotFoundError:
-        raise _unreadable(path, "no such file; `tp init DIR` writes one to start from") from None
+        raise _unreadable(path, "no such file; `tp init DIR` creates a starter config") from None
     except UnicodeDecodeError as error:
-        # Lines before the bad byte decode, so they can be counted.
+        # Everything before the invalid byte decodes, so its lines can be counted.
         line = error.object.count(b"\n", 0, error.start) + 1
         byte = f"byte {error.object[error.start]:#x} is not UTF-8; save the file as UTF-8"
         raise _unreadable(path, byte, line) from None
@@ -59,7 +59,7 @@ def read_config(path: Path) -> Source:
     except RecursionError:
         raise _unreadable(path, "is nested too deeply") from None
     if not isinstance(source.data, dict):
-        raise _unreadable(path, "holds no table of settings")
+        raise _unreadable(path, "must contain a table of settings")
     return source
 
 
@@ -70,14 +70,14 @@ def _unreadable(path: Path, message: str, line: int | None = None) -> ConfigErro
 def _read_toml(path: Path, text: str) -> Source:
     try:
         data = tomli.loads(text)
-    except ValueError as error:  # tomli's own kind, or a number of too many digits
-        raise _unreadable(path, f"not TOML: {error}", getattr(error, "lineno", None)) from None
+    except ValueError as error:  # tomli's own error, or an integer with too many digits
+        raise _unreadable(path, f"invalid TOML: {error}", getattr(error, "lineno", None)) from None
     return Source(data, path, _looked_up(lambda: toml_lines(text)))
 
 
 def _read_python(path: Path, text: str) -> Source:
     try:
-        # What a config prints is not the output of the command that reads it.
+        # Keep what a config prints out of the command's own output.
         with contextlib.redirect_stdout(sys.stderr):
             namespace = runpy.run_path(str(path))
     except KeyboardInterrupt:
@@ -85,7 +85,7 @@ def _read_python(path: Path, text: str) -> Source:
     except BaseException as error:  # a config script may call sys.exit
         raise _raised(path, error) from None
     if "config" not in namespace:
-        raise _unreadable(path, "sets no `config`; end it with config = {...}")
+        raise _unreadable(path, "doesn't define `config`; add config = {...}")
     try:
         data = json.loads(json.dumps(namespace["config"]))
     except (TypeError, ValueError) as error:
@@ -107,13 +107,13 @@ def _read_json(path: Path, text: str) -> Source:
     try:
         data = json.loads(text)
     except ValueError as error:
-        raise _unreadable(path, f"not JSON: {error}", getattr(error, "lineno", None)) from None
+        raise _unreadable(path, f"invalid JSON: {error}", getattr(error, "lineno", None)) from None
     return Source(data, path, lambda key: None)
 
 
 def _looked_up(
     make: Callable[[], Mapping[KeyPath, int]],
 ) -> Callable[[KeyPath], int | None]:
-    """A look-up in a table that only a config with problems pays for."""
+    """A look-up in a table that is built on first use, so only for configs with problems."""
     lines = cache(make)
     return lambda key: lines().get(key)

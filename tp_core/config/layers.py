@@ -1,4 +1,4 @@
-"""From `[model]`, `model.pattern` and `[model.layers.LABEL]` to the layers. Torch-free."""
+"""Resolve layers from `[model]`, `model.pattern` and `[model.layers.LABEL]`. Torch-free."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tp_core.kernel.kinds import KINDS, LAYER_KINDS
 
 @dataclass(frozen=True)
 class Label:
-    """What `[model.layers.LABEL]` sets: components, and whether there is an MLP."""
+    """The overrides in `[model.layers.LABEL]`: components, and whether there is an MLP."""
 
     resolved: Mapping[str, ResolvedComponent | None]
     mlp_enabled: bool | None = None
@@ -26,7 +26,7 @@ class Label:
 
 @dataclass(frozen=True)
 class Layers:
-    """The components `[model]` names, what each label sets differently, and the sum of both."""
+    """The components of `[model]`, the overrides of each label, and the resulting layers."""
 
     base: Mapping[str, ResolvedComponent | None]
     labels: Mapping[str, Label]
@@ -34,12 +34,12 @@ class Layers:
 
     @property
     def own(self) -> dict[str, frozenset[str]]:
-        """The kinds each label sets."""
+        """The kinds each label overrides."""
         return {label: frozenset(table.resolved) for label, table in self.labels.items()}
 
 
 def read_layers(resolver: ConfigResolver, model: ModelConfig) -> Layers:
-    """The layers; a component in error or missing is None, and its problem told."""
+    """The layers; a missing or invalid component is None, and reported as a problem."""
     base = {kind: resolver.component(KINDS[kind]) for kind in LAYER_KINDS if kind != "mlp"}
     labels = {label: Label({}) for label in model.pattern or ("",)}
     tables = entry(resolver.data.get("model"), "layers")

@@ -1,4 +1,4 @@
-"""Plain data: how an entry is found in it, and how one setting is laid over another. Torch-free."""
+"""Look up and merge entries of plain data. Torch-free."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import Any
 
 
 def entry(node: Any, part: str) -> Any:
-    """The entry of a table or a list; None where there is none."""
+    """The entry of a table or list, or None."""
     if isinstance(node, (list, tuple)):
         return node[int(part)] if part in map(str, range(len(node))) else None
     return node.get(part) if isinstance(node, Mapping) else None
 
 
 def merge(base: Any, over: Any) -> Any:
-    """Lay one setting of a component, or a table of them, over another.
+    """Merge a component's setting, or a table of them, into another.
 
-    The same name, or none, merges the options; another name replaces the table.
+    With the same name, or none, the options are merged; another name replaces the table.
     """
     if isinstance(over, str):
         return base if isinstance(base, Mapping) and base.get("name") == over else over

@@ -1,4 +1,4 @@
-"""Reading a table into its model, and saying what is wrong with it. Torch-free."""
+"""Validate a config table, and describe what is wrong with it. Torch-free."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ Fault = tuple[KeyPath, str]
 MAX_DEPTH = 32
 
 _TYPES = {
-    "int_type": "a whole number",
-    "int_from_float": "a whole number",
+    "int_type": "an integer",
+    "int_from_float": "an integer",
     "float_type": "a number",
     "finite_number": "a finite number",
     "bool_type": "true or false",
-    "string_type": "text",
-    "path_type": "text",
+    "string_type": "a string",
+    "path_type": "a string",
     "none_required": "null",
     "tuple_type": "a list",
     "dict_type": "a table",
@@ -35,10 +35,10 @@ _TYPES = {
 def read_table(
     model: type[Table], data: Mapping[str, Any], what: str
 ) -> tuple[Table | None, list[Fault]]:
-    """The table as its model, or None and all that is wrong with it.
+    """The validated table, or None, and a list of faults.
 
-    `what` names the table, as in "[train] has no 'lr'". Faults are (key inside the table, message);
-    the key is empty where the table as a whole is meant.
+    `what` names the table in messages, as in "[train] has no key 'lr'". A fault is (key inside the
+    table, message); the key is empty for a fault of the whole table.
     """
     faults = list(_foreign(data))
     bad = {key[0] for key, _ in faults}
@@ -50,7 +50,7 @@ def read_table(
 
 
 def _foreign(value: Any, key: KeyPath = ()) -> Iterator[Fault]:
-    """What TOML or Python can write down and no setting can be."""
+    """Values that TOML or Python can express but no setting can have."""
     if len(key) > MAX_DEPTH:
         yield key[:1], "is nested too deeply"
     elif isinstance(value, Mapping):
@@ -62,18 +62,18 @@ def _foreign(value: Any, key: KeyPath = ()) -> Iterator[Fault]:
             yield from _foreign(item, (*key, str(index)))
     elif isinstance(value, str):
         if not encodes(value):
-            yield key, f"{show(value)} is no Unicode text"
+            yield key, f"{show(value)} is not valid Unicode text"
     elif isinstance(value, int):
         if value.bit_length() > 64:
-            yield key, f"{show(value)} is more than 64 bits hold"
+            yield key, f"{show(value)} doesn't fit in 64 bits"
     elif value is not None and not isinstance(value, (float, Spec)):
-        yield key, f"{show(value)} is no text, number, boolean, list or table"
+        yield key, f"{show(value)} is not a string, number, boolean, list or table"
 
 
 def _explain(error: ValidationError, model: type[Table], what: str) -> list[Fault]:
     found: dict[KeyPath, list[Any]] = {}
     for item in error.errors():
-        # The location of a union's branches names types, which are no keys.
+        # In a union, the location also names types, which are not keys.
         key = tuple(
             str(part)
             for index, part in enumerate(item["loc"])
@@ -88,10 +88,10 @@ def _message(items: list[Any], model: type[BaseModel], what: str) -> str:
     value, type_ = first["input"], first["type"]
     if type_ == "extra_forbidden":
         name, known = str(first["loc"][-1]), list(model.model_fields)
-        listing = f" It has: {', '.join(known)}." if known else " It has none."
-        return f"{what} has no '{name}'.{did_you_mean(name, known) or listing}"
+        listing = f" Valid keys: {', '.join(known)}." if known else " It has no keys."
+        return f"{what} has no key '{name}'.{did_you_mean(name, known) or listing}"
     if type_ == "missing":
-        return f"{what} needs it"
+        return f"is required by {what}"
     expected = list(dict.fromkeys(_expected(item) for item in items))
     text = " or ".join([expected[0], *(one.removeprefix("must be ") for one in expected[1:])])
     if not first["loc"]:
@@ -102,7 +102,7 @@ def _message(items: list[Any], model: type[BaseModel], what: str) -> str:
 
 
 def _expected(item: Any) -> str:
-    """What should have been there: "must be a whole number"."""
+    """What was expected: "must be an integer"."""
     if item["type"] in _TYPES:
         return f"must be {_TYPES[item['type']]}"
     if item["type"] == "value_error":
@@ -111,7 +111,7 @@ def _expected(item: Any) -> str:
 
 
 def _choices(annotation: Any) -> list[str]:
-    """The texts a field may be, where its type says which."""
+    """The strings a field accepts, if its type lists them."""
     inside = get_args(annotation)
     if get_origin(annotation) is Literal:
         return [choice for choice in inside if isinstance(choice, str)]
@@ -119,6 +119,6 @@ def _choices(annotation: Any) -> list[str]:
 
 
 def show(value: Any) -> str:
-    """A value as TOML writes it, cut short."""
+    """A value as TOML, truncated."""
     text = to_toml(value)
     return text if len(text) <= 60 else text[:57] + "..."

@@ -1,4 +1,4 @@
-"""`--set a.b=c`: its text read as a plain value, and that laid over the settings. Torch-free."""
+"""`--set a.b=c`: parse the value, and merge it into the settings. Torch-free."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tp_core.kernel.kinds import LAYER_KINDS, PLACES
 
 @dataclass(frozen=True)
 class Override:
-    """One `--set`: the key split at its dots, and the text behind the first `=`."""
+    """One `--set`: the key, split at its dots, and the text after the first `=`."""
 
     key: KeyPath
     text: str
@@ -29,7 +29,7 @@ class Override:
 
 
 def parse_overrides(assignments: Sequence[str]) -> tuple[list[Override], list[Problem]]:
-    """Split `a.b=c` arguments; a malformed one becomes a problem."""
+    """Parse `a.b=c` arguments; malformed ones become problems."""
     overrides, problems = [], []
     for text in assignments:
         name, equals, value = text.partition("=")
@@ -46,7 +46,7 @@ def _place(text: str) -> str:
 
 
 def is_component(key: KeyPath) -> bool:
-    """Whether the schema holds a component at this key, or a list of them."""
+    """Whether the schema has a component, or a list of components, at this key."""
     match key:
         case ("model", "layers", _, name):
             return name in LAYER_KINDS
@@ -58,12 +58,12 @@ def is_component(key: KeyPath) -> bool:
 
 
 def in_component(key: KeyPath) -> bool:
-    """Whether a key is that of a component, or of one of its options."""
+    """Whether a key belongs to a component or one of its options."""
     return is_component(key[:2]) or is_component(key[:4])
 
 
 def is_table(key: KeyPath) -> bool:
-    """Whether the schema holds a table of settings at this key."""
+    """Whether the schema has a table of settings at this key."""
     if len(key) == 1:
         return key[0] in SECTIONS
     return key[:2] == ("model", "layers") and len(key) < 4
@@ -72,7 +72,7 @@ def is_table(key: KeyPath) -> bool:
 def apply(
     data: Mapping[str, Any], overrides: Sequence[Override], catalogue: Catalogue
 ) -> tuple[dict[str, Any], list[Problem]]:
-    """The settings with every override laid over them, in order."""
+    """The settings with all overrides applied, in order."""
     result: Any = data
     problems = []
     for index, override in enumerate(overrides):
@@ -90,13 +90,13 @@ def apply(
 def read_component_options(
     kind: str, name: str, texts: Mapping[str, str], catalogue: Catalogue
 ) -> dict[str, Any]:
-    """A component as a table, the text of each option read as `--set` reads it."""
+    """A component as a table, with option values parsed as in `--set`."""
     types = {option: option_type(kind, name, (option,), catalogue) for option in texts}
     return {"name": name, **{o: read_as(types[o], text) for o, text in texts.items()}}
 
 
 def _value(override: Override, data: Mapping[str, Any], catalogue: Catalogue) -> Any:
-    """The plain value an override's text stands for, laid over these settings."""
+    """The parsed value of an override."""
     key, text = override.key, override.text
     if is_component(key) or (key[-1] == "name" and in_component(key[:-1])):
         return read_component(text)
@@ -107,19 +107,19 @@ def _value(override: Override, data: Mapping[str, Any], catalogue: Catalogue) ->
 
 
 def _undone(override: Override, earlier: Sequence[Override]) -> Iterator[Problem]:
-    """Options that were set on a component which this override replaces by another."""
+    """Problems for options set earlier on a component that this override replaces."""
     depth = len(override.key)
     for one in earlier:
         if one.key[:depth] == override.key and one.key[depth:] not in ((), ("name",)):
             yield Problem(
                 ".".join(one.key),
-                f"is undone by {override.place}, which names another component: write it after",
+                f"is discarded by {override.place}, which selects another component; move it after",
                 one.place,
             )
 
 
 def _name_at(data: Any, key: KeyPath) -> str | None:
-    """The name of the component at a key; None where there is none."""
+    """The name of the component at a key, or None."""
     node = data
     for part in key:
         node = entry(node, part)
@@ -128,14 +128,14 @@ def _name_at(data: Any, key: KeyPath) -> str | None:
 
 
 def _put(node: Any, key: KeyPath, value: Any, depth: int = 0) -> Any:
-    """`node`, which stands at key[:depth], with key[depth:] set."""
+    """`node`, the value at key[:depth], with key[depth:] set."""
     inside = in_component(key[:depth])
     if depth == len(key):
         return _lay(node, value, key)
     part = key[depth]
     if isinstance(node, (list, tuple)):
         if part not in map(str, range(len(node))):
-            raise KeyError(f"'{part}' is not an index into the {len(node)} entries there")
+            raise KeyError(f"'{part}' is not an index into a list of {len(node)} entries")
         items = list(node)
         items[int(part)] = _put(items[int(part)], key, value, depth + 1)
         return items
@@ -146,12 +146,12 @@ def _put(node: Any, key: KeyPath, value: Any, depth: int = 0) -> Any:
     if node is None:
         node = {}
     if not isinstance(node, Mapping):
-        raise KeyError(f"'{'.'.join(key[:depth])}' is no table, so it has no '{part}'")
+        raise KeyError(f"'{'.'.join(key[:depth])}' is not a table, so it has no key '{part}'")
     return {**node, part: _put(node.get(part), key, value, depth + 1)}
 
 
 def _lay(node: Any, value: Any, key: KeyPath) -> Any:
-    """A setting over another; of a table each entry, its components by the rule for components."""
+    """Merge a setting into another: tables by entry, components by the rule for components."""
     if in_component(key):
         return merge(node, value)
     if not (is_table(key) and isinstance(value, Mapping)):

@@ -1,4 +1,4 @@
-"""Text as typed on a command line, read as the plain value it stands for. Torch-free."""
+"""Parse values given on the command line. Torch-free."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import tomli
 
 
 def parse_value(text: str) -> Any:
-    """`null` is None, otherwise TOML, otherwise a bare string."""
+    """Parse `null` as None, otherwise TOML, otherwise a bare string."""
     text = text.strip()
     if text == "null":
         return None
@@ -24,20 +24,20 @@ def parse_value(text: str) -> Any:
 
 
 def read_as(annotation: Any, text: str) -> Any:
-    """The value for a field of this type: a field of text takes the text as it stands."""
+    """The value for a field of this type; a string field takes the text verbatim."""
     if not _is_text(annotation):
         return parse_value(text)
     return None if text == "null" and type(None) in typing.get_args(annotation) else text
 
 
 def read_component(text: str) -> Any:
-    """A name, bare or quoted, or a table or list; whatever else TOML sees in it is a name too."""
+    """Parse a component: a table, a list, or otherwise a bare or quoted name."""
     value = parse_value(text)
     return value if value is None or isinstance(value, (str, Mapping, list)) else text.strip()
 
 
 def _is_text(annotation: Any) -> bool:
-    """Whether a field takes text and nothing else (None aside)."""
+    """Whether a field accepts only strings (and None)."""
     origin, inner = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is Literal:
         return all(isinstance(choice, str) for choice in inner)

@@ -1,6 +1,6 @@
-"""From a config as written to a plan that is known to work, or to every reason why it doesn't.
+"""Turn a config into a checked plan, or into a list of all its problems.
 
-All of this runs without torch: a wrong config is refused in a fraction of a second.
+Nothing here imports torch, so an invalid config is rejected in a fraction of a second.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ _OUTSIDE = sorted(
     key=lambda kind: list(SECTIONS).index(kind.section),
 )
 
-# What only phrases have a use for: a text is split where it stands, and its chunks always fit.
+# Settings that have no effect with layout = "text", which splits by position into fixed chunks.
 _UNUSED_IN_TEXT = {
-    "split_seed": 'chooses nothing with layout = "text", whose splits follow each other',
-    "overlong": 'does nothing with layout = "text", whose chunks are cut to fit',
+    "split_seed": 'has no effect with layout = "text", whose splits are contiguous',
+    "overlong": 'has no effect with layout = "text", whose chunks always fit',
 }
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A config in which every component is resolved and every check passed.
+    """A config whose components are all resolved and whose checks have all passed.
 
-    `norm` and `positional_encoding` are the model-wide ones: the norm before the head, and the
-    encoding that may act on embeddings. `outside` has the components that are no part of the
-    model, by kind.
+    `norm` and `positional_encoding` are the model-wide ones: the norm before the output head, and
+    the encoding that may act on embeddings. `outside` has the components outside the model, by
+    kind.
     """
 
     config: Config
@@ -73,7 +73,7 @@ class Plan:
         return base_dims(self.config)
 
     def components(self) -> list[ResolvedComponent]:
-        """Every distinct component in use, nested ones included, in a stable order."""
+        """All distinct components in use, including nested ones, in a stable order."""
         found = [c for layer in self.layers for c in layer.components()]
         found += [self.norm, self.positional_encoding]
         found += [c for components in self.outside.values() for c in components]
@@ -81,21 +81,21 @@ class Plan:
         return list(distinct.values())
 
     def with_components(self, kind: str, components: Iterable[ResolvedComponent]) -> Plan:
-        """The plan with these components of a kind outside the model, in place of the config's."""
+        """The plan with the components of one kind outside the model replaced."""
         return replace(self, outside={**self.outside, kind: tuple(components)})
 
 
 def load_plan(
     path: Path, assignments: Sequence[str] = (), catalogue: Catalogue | None = None
 ) -> Plan:
-    """Read, merge and check a config file. Raises `ConfigError` with every problem found."""
+    """Read a config file, apply `--set` overrides and check it. Raises `ConfigError`."""
     return make_plan(read_config(path), assignments, catalogue)
 
 
 def make_plan(
     source: Source, assignments: Sequence[str] = (), catalogue: Catalogue | None = None
 ) -> Plan:
-    """Check a config that was read. Raises `ConfigError` with every problem found."""
+    """Apply overrides to a config and check it. Raises `ConfigError` with every problem."""
     catalogue = Catalogue() if catalogue is None else catalogue
     try:
         overrides, malformed = parse_overrides(assignments)
@@ -126,22 +126,22 @@ def _plan(resolver: ConfigResolver) -> Plan:
 
 
 def _check_settings(resolver: ConfigResolver, config: Config) -> None:
-    """What plain settings say of each other; one that is wrong in itself has been told."""
+    """Check plain settings against each other, skipping those already reported."""
     data, model, train = config.data, config.model, config.train
     val, test = ("data", "val_fraction"), ("data", "test_fraction")
     if resolver.sound(val, test) and data.val_fraction + data.test_fraction >= 1:
         resolver.add_problem(
             val,
-            f"{data.val_fraction} and test_fraction = {data.test_fraction} leave nothing to train "
-            "on; their sum must be below 1",
+            f"{data.val_fraction} and test_fraction = {data.test_fraction} leave no training data; "
+            "their sum must be below 1",
             test,
         )
-    size, slices = ("train", "batch_size"), ("train", "grad_accumulation")
-    if resolver.sound(size, slices) and train.batch_size < train.grad_accumulation:
+    size, count = ("train", "batch_size"), ("train", "grad_accumulation")
+    if resolver.sound(size, count) and train.batch_size < train.grad_accumulation:
         resolver.add_problem(
-            slices,
-            f"{train.grad_accumulation} slices of batch_size = {train.batch_size} "
-            f"{data.rows}: some would be empty; at most {train.batch_size}",
+            count,
+            f"{train.grad_accumulation} micro-batches exceed batch_size = {train.batch_size} "
+            f"{data.rows}; use at most {train.batch_size}",
             size,
         )
     layout = ("data", "layout")
@@ -153,7 +153,7 @@ def _check_settings(resolver: ConfigResolver, config: Config) -> None:
     if resolver.sound(pattern, depth) and len(model.pattern) > model.n_layers:
         resolver.add_problem(
             pattern,
-            f"has {len(model.pattern)} labels for n_layers = {model.n_layers}; shorten it",
+            f"has {len(model.pattern)} labels but n_layers = {model.n_layers}; shorten it",
             depth,
         )
     width, heads = ("model", "d_model"), ("model", "n_heads")
@@ -162,7 +162,7 @@ def _check_settings(resolver: ConfigResolver, config: Config) -> None:
         near = " or ".join(str(n) for n in (below, below + model.n_heads) if n)
         resolver.add_problem(
             width,
-            f"{model.d_model} is not divisible by n_heads = {model.n_heads}; the nearest: {near}",
+            f"{model.d_model} is not divisible by n_heads = {model.n_heads}; use {near}",
             heads,
         )
         resolver.unsound |= {width, heads}
@@ -174,7 +174,7 @@ def _check_components(
     layers: Layers,
     outside: Mapping[str, Sequence[ResolvedComponent | None]],
 ) -> None:
-    """What components say of the sizes and of each other, where these are as the config says."""
+    """Check components against the sizes and each other, if the sizes are valid."""
     dims = base_dims(config)
     if resolver.sound(("train", "max_steps")):
         for kind, found in outside.items():
@@ -187,7 +187,9 @@ def _check_components(
         return
     encoding, norm = layers.base["positional_encoding"], layers.base["norm"]
     check_layers(layers.plans, encoding, layers.own, dims, resolver.catalogue, resolver.add_problem)
-    if not any(layer.resolved["norm"] == norm for layer in layers.plans):  # told by a layer already
+    if not any(
+        layer.resolved["norm"] == norm for layer in layers.plans
+    ):  # already reported for a layer
         check_sizes(("model", "norm"), norm, dims, resolver.add_problem)
 
 
@@ -196,7 +198,7 @@ def _complete(
     layers: Layers,
     outside: Mapping[str, Sequence[ResolvedComponent]],
 ) -> Config:
-    """The config with every component in its place, every option written out."""
+    """The config with all components and options filled in."""
     specs = {kind: _there(resolved).spec for kind, resolved in layers.base.items()}
     tables = {}
     for label, table in layers.labels.items():

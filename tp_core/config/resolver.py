@@ -1,7 +1,7 @@
-"""One config on its way to a plan: its settings read section by section. Torch-free.
+"""Read the settings of a config, section by section. Torch-free.
 
-Problems are collected, not raised: where something is wrong, its default or None stands in for it,
-so that whatever else is wrong shows as well.
+Problems are collected, not raised: an invalid setting is replaced by its default or None, so that
+all problems are reported at once.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tp_core.kernel.options import Spec, validate
 
 
 class ConfigResolver:
-    """The settings, where each of them was written, and what is wrong with them so far."""
+    """The settings, where each was written, and the problems found so far."""
 
     def __init__(
         self,
@@ -39,15 +39,15 @@ class ConfigResolver:
         self.catalogue = catalogue
         self.problems = list(problems)
         self.resolver = ComponentResolver(catalogue, self.add_problem)
-        self.unsound: set[KeyPath] = set()  # settings whose default stands in
+        self.unsound: set[KeyPath] = set()  # invalid settings, replaced by their defaults
 
     def add_problem(
         self, key: KeyPath, message: str, *blame: KeyPath, missing: bool = False
     ) -> None:
-        """Add a problem; `blame` are other settings that may be its cause."""
+        """Add a problem; `blame` lists other settings that may have caused it."""
         place = self.place(key, *blame)
         if len(key) > 2 and key[-1] == "name":
-            key = key[:-1]  # the resolver's way to point at a component's name
+            key = key[:-1]  # how the resolver refers to a component's name
         problem = Problem(".".join(key), message, place, missing)
         inherited = ".".join(("model", *key[3:])) if key[:2] == ("model", "layers") else ""
         told = any(p.key == inherited and p.message == message for p in self.problems)
@@ -55,7 +55,7 @@ class ConfigResolver:
             self.problems.append(problem)
 
     def place(self, *keys: KeyPath) -> str:
-        """Where a problem comes from: the latest override of one of its keys, or the file."""
+        """Where a problem was written: the last override of one of its keys, or the file."""
         for override in reversed(self.overrides):
             if any(self._wrote(override.key, key) for key in keys):
                 return override.place
@@ -64,12 +64,12 @@ class ConfigResolver:
     def _wrote(self, written: KeyPath, key: KeyPath) -> bool:
         if key[: len(written)] == written:
             return True
-        # What was set inside a table may be what is wrong with it, unless the table is a section.
+        # An override inside a table may have caused its problem, unless the table is a section.
         inside = written[: len(key)] == key
         return inside and (len(key) > 1 or self.source.line_of(key) is None)
 
     def table(self, *key: str) -> dict[str, Any]:
-        """The table at a key; an empty one where there is none."""
+        """The table at a key, or an empty one."""
         value: Any = self.data
         for part in key:
             value = entry(value, part)
@@ -79,19 +79,21 @@ class ConfigResolver:
         for name, value in self.data.items():
             if name == "schema_version":
                 if type(value) is not int or value != SCHEMA_VERSION:
-                    self.add_problem((name,), f"is {show(value)}; this tp reads {SCHEMA_VERSION}")
+                    self.add_problem(
+                        (name,), f"is {show(value)}; this version of tp supports {SCHEMA_VERSION}"
+                    )
             elif name not in SECTIONS:
                 inside = [
                     f"{s}.{name}" for s, model in SECTIONS.items() if name in model.model_fields
                 ]
                 near = f" Did you mean '{inside[0]}'?" if inside else did_you_mean(name, SECTIONS)
-                listing = f" There are: {', '.join(SECTIONS)}."
-                self.add_problem((name,), f"no such section.{near or listing}")
+                listing = f" Sections: {', '.join(SECTIONS)}."
+                self.add_problem((name,), f"unknown section.{near or listing}")
             elif not isinstance(value, Mapping):
                 self.add_problem((name,), f"must be a table, not {show(value)}")
 
     def config(self) -> Config:
-        """The plain settings of every section; components are not in it yet."""
+        """The plain settings of every section, without components."""
         sections: dict[str, Any] = {name: self._section(name) for name in SECTIONS}
         return Config.model_construct(**sections)
 
@@ -110,21 +112,21 @@ class ConfigResolver:
         return section or validate(model, {**plain, **unset})
 
     def sound(self, *keys: KeyPath) -> bool:
-        """Whether these settings are what the config says, and not a default in its place."""
+        """Whether these settings are valid, not replaced by their defaults."""
         return self.unsound.isdisjoint(keys)
 
     def component(self, kind: Kind) -> ResolvedComponent | None:
-        """The component its section names; None for one in error or missing."""
+        """The component of a kind; None if it is missing or invalid."""
         written = self.table(kind.section).get(kind.key)
         if written is not None:
             return self.resolver.one(kind.name, written, kind.place)
         if not isinstance(self.data.get(kind.section, {}), Mapping):
-            return None  # told at the section
+            return None  # reported for the section
         names = self.installed(kind.name)
         example = names[0] if names else "..."
         self.add_problem(
             kind.place,
-            f"the config names no {kind.name}. Choose {kind.article} {kind.name}: under "
+            f"{kind.name} is missing. Choose {kind.article} {kind.name}: under "
             f'[{kind.section}] add {kind.name} = "{example}" '
             f"(installed: {', '.join(names) or 'none'})",
             missing=True,
@@ -132,7 +134,7 @@ class ConfigResolver:
         return None
 
     def components(self, kind: Kind) -> list[ResolvedComponent | None]:
-        """The components its section names, one or a list; none where none is needed."""
+        """The components of a kind, one or a list; empty if optional and not set."""
         written = self.table(kind.section).get(kind.key)
         if written is None and not kind.needed:
             return []
@@ -144,12 +146,12 @@ class ConfigResolver:
             return []
         self.add_problem(
             kind.place,
-            f"the config has no list of {kind.key}. Under [{kind.section}] add {kind.key} = [] "
+            f"{kind.key} is missing. Under [{kind.section}] add {kind.key} = [] "
             f"(installed: {', '.join(self.installed(kind.name)) or 'none'})",
             missing=True,
         )
         return []
 
     def installed(self, kind: str) -> list[str]:
-        """Names to suggest; asks third parties only where nothing is built in."""
+        """Names to suggest; third-party plugins are loaded only if nothing is built in."""
         return [c.qualified for c in self.catalogue.loaded(kind)] or self.catalogue.names(kind)

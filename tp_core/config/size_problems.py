@@ -1,4 +1,4 @@
-"""What components have against the sizes they are to be built for. Torch-free."""
+"""Problems that components report for the sizes they would be built with. Torch-free."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tp_core.config.source_lines import KeyPath
 from tp_core.kernel.options import Dims, Options
 from tp_core.kernel.tracebacks import raised_at, summary
 
-# The settings each size comes from.
+# The settings that determine each size.
 _SETTINGS: Mapping[str, tuple[KeyPath, ...]] = {
     "dim": (("model", "d_model"),),
     "d_model": (("model", "d_model"),),
@@ -24,7 +24,7 @@ _SETTINGS: Mapping[str, tuple[KeyPath, ...]] = {
 
 
 class SizeProblem(NamedTuple):
-    """One thing a component has against its sizes; `blame` are the settings it was found by."""
+    """One problem with the sizes; `blame` lists the settings that may have caused it."""
 
     message: str
     blame: frozenset[KeyPath] = frozenset()
@@ -32,7 +32,7 @@ class SizeProblem(NamedTuple):
 
 @dataclass(frozen=True)
 class _WatchedDims(Dims):
-    """Sizes that know which of them were read."""
+    """Sizes that record which of them were read."""
 
     read: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
 
@@ -43,9 +43,9 @@ class _WatchedDims(Dims):
 
 
 def size_problems(options: Options, dims: Dims) -> list[SizeProblem]:
-    """A component's `problems`; where its code fails, that is the one.
+    """The problems of a component's `problems`; if that raises, the error is the only problem.
 
-    A generator reads the sizes of one problem after the other, anything else all of them at first.
+    A generator reads the sizes for each problem in turn, anything else reads all sizes up front.
     """
     watched = _WatchedDims(**vars(dims))
     found = []
@@ -61,7 +61,7 @@ def size_problems(options: Options, dims: Dims) -> list[SizeProblem]:
 
 
 def failure(error: Exception) -> str:
-    """An error and the line of the component it came from."""
+    """An error with the line of the component that raised it."""
     return f"{summary(error)} ({raised_at(error)})"
 
 

@@ -1,4 +1,4 @@
-"""On which line of a config file each key stands. Torch-free."""
+"""Find the line of each key in a config file. Torch-free."""
 
 from __future__ import annotations
 

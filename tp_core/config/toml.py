@@ -1,4 +1,4 @@
-"""Values as TOML writes them. Torch-free."""
+"""Format values as TOML. Torch-free."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def encodes(text: str) -> bool:
-    """Whether there is UTF-8 for a text: none for a lone surrogate."""
+    """Whether a text can be encoded as UTF-8; a lone surrogate can't."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -23,10 +23,10 @@ def encodes(text: str) -> bool:
 
 
 def to_toml(value: Any) -> str:
-    """A plain value, an option or a spec on one line.
+    """A plain value, option or spec on one line.
 
-    TOML has no null: what is null is left out of tables. Of what it can't write at all, which is
-    still shown when it is refused, there is some other text.
+    TOML has no null, so null entries are omitted from tables. Values that TOML can't represent
+    still get a text, for error messages.
     """
     if value is None or isinstance(value, bool):
         return json.dumps(value)

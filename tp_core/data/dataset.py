@@ -1,7 +1,7 @@
-"""From a text file to three tokenised splits, built once and cached by content.
+"""Build three tokenised splits from a text file, cached by content.
 
-The cache holds what depends on the text alone; `max_seq_len` and the policy for phrases beyond it
-are applied after loading, so changing them builds nothing anew. Torch-free.
+The cache holds only what depends on the text; `max_seq_len` and the policy for overlong phrases are
+applied after loading, so changing them doesn't rebuild it. Torch-free.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ def _text(
     learned: Callable[[Sequence[str]], Tokenizer],
     sha256: str,
 ) -> Dataset:
-    """Each split as one line without an end; `_pieces` cuts it."""
+    """Each split as one line without an end; `_chunks` cuts it."""
     text = parse_text(path, data)
     try:
         parts = split_text(text, **fractions)
@@ -186,8 +186,8 @@ def _tokenize(
             text = found.lines[index].encode()
             if b"".join([piece_bytes[token] for token in ids]) != text:
                 raise TpError(
-                    f"{path}:{found.numbers[index]}: this tokenizer loses part of the phrase; it "
-                    "normalises text or has no byte fallback, so train a new one"
+                    f"{path}:{found.numbers[index]}: this tokenizer can't represent the phrase "
+                    "exactly: it normalises text or has no byte fallback; train a new one"
                 )
             texts.append(text)
             counts.append(len(ids))
@@ -210,9 +210,9 @@ def _fitted(path: Path, whole: Dataset, overlong: Overlong, max_seq_len: int) ->
     if len(numbers) and overlong == "error":
         longest = max(int(split.lengths.max(initial=0)) for split in splits.values())
         raise TpError(
-            f"{path}:{numbers.min()}: the first of the phrases too long for model.max_seq_len = "
-            f"{max_seq_len} ({len(numbers)} of {whole.counts.lines}); set that to {longest}, which "
-            'fits the longest, or data.overlong to "truncate" or "drop"'
+            f"{path}:{numbers.min()}: too long for model.max_seq_len = {max_seq_len} (the first of "
+            f"{len(numbers)} such phrases, out of {whole.counts.lines}); set that to {longest} to "
+            'fit all of them, or data.overlong to "truncate" or "drop"'
         )
     keep = max_seq_len if overlong == "truncate" else 0
     sizes = _piece_sizes(whole.tokenizer)
@@ -220,8 +220,8 @@ def _fitted(path: Path, whole: Dataset, overlong: Overlong, max_seq_len: int) ->
     for name, split in splits.items():
         if len(split) and not len(cut[name]):
             raise TpError(
-                f"{path}: no phrase of the {name} split fits model.max_seq_len = {max_seq_len}, so "
-                'data.overlong = "drop" leaves none; raise model.max_seq_len'
+                f"{path}: data.overlong = 'drop' leaves the {name} split empty: all of its phrases "
+                f"are longer than model.max_seq_len = {max_seq_len}; increase it"
             )
     counts = replace(
         whole.counts,
@@ -232,7 +232,7 @@ def _fitted(path: Path, whole: Dataset, overlong: Overlong, max_seq_len: int) ->
 
 
 def _cache_file(*key: object) -> Path | None:
-    """Where content with this key is kept, or None where there is no home for it."""
+    """The cache file for this key, or None without a cache directory."""
     if folder := os.environ.get("TP_CACHE_DIR"):
         root = Path(folder)
     elif Path(base := os.environ.get("XDG_CACHE_HOME", "")).is_absolute():
@@ -276,6 +276,6 @@ def _write_cache(file: Path, whole: Dataset) -> None:
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)
     payload = buffer.getvalue()
-    with suppress(OSError, RunFailed):  # costs time at the next start, nothing else
+    with suppress(OSError, RunFailed):  # a missing cache only costs time
         file.parent.mkdir(parents=True, exist_ok=True)
         replace_file(file, hashlib.sha256(payload).digest() + payload)

@@ -1,7 +1,7 @@
-"""Phrases from a file, and which split each belongs to.
+"""Read phrases from a file, and assign each to a split.
 
-One phrase per line, UTF-8, lines end at "\\n" and nowhere else: `str.splitlines` would also cut at
-form feeds, U+0085 and U+2028, which are ordinary characters inside a phrase. Torch-free.
+One phrase per line, in UTF-8. Lines end only at "\\n": `str.splitlines` would also split at form
+feeds, U+0085 and U+2028, which are ordinary characters here. Torch-free.
 """
 
 from __future__ import annotations
@@ -35,11 +35,13 @@ class Lines:
 
 
 def read_bytes(path: Path) -> bytes:
-    """The content of the phrase file. Raises TpError when there is none to be had."""
+    """The content of the phrase file. Raises `TpError` if it can't be read."""
     try:
         if path.exists() and not path.is_file():
             what = "a directory" if path.is_dir() else "not a regular file"
-            raise TpError(f"{path}: is {what}; data.path takes a text file, one phrase per line")
+            raise TpError(
+                f"{path}: is {what}; data.path must be a text file with one phrase per line"
+            )
         return path.read_bytes()
     except FileNotFoundError:
         raise TpError(
@@ -51,7 +53,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 def read_lines(path: Path) -> Lines:
-    """Read and check the phrase file. Raises TpError naming the file and, if it can, the line."""
+    """Read and check the phrase file. Raises `TpError` with the file and, if known, the line."""
     return parse_lines(path, read_bytes(path))
 
 
@@ -64,7 +66,7 @@ def parse_lines(path: Path, data: bytes) -> Lines:
     kept = [(number, row) for number, row in enumerate(rows, 1) if row and not row.isspace()]
     if not kept:
         what = "only blank lines" if rows else "empty"
-        raise TpError(f"{path}: is {what}; put one phrase on each line, or set data.path")
+        raise TpError(f"{path}: is {what}; write one phrase per line, or change data.path")
     return Lines(
         lines=tuple(row[:-1] if row.endswith("\r") else row for _, row in kept),
         numbers=np.fromiter((number for number, _ in kept), np.int64, len(kept)),
@@ -74,7 +76,7 @@ def parse_lines(path: Path, data: bytes) -> Lines:
 
 
 def decode_file(path: Path, data: bytes) -> str:
-    """The text of a file without its byte order mark. Raises TpError for what can't be tokenised.
+    """The text of a file, without a byte order mark. Raises `TpError` if it can't be tokenised.
 
     `path` is only named in errors, with the line.
     """
@@ -90,7 +92,7 @@ def decode_file(path: Path, data: bytes) -> str:
     if SPACE_MARK in text:
         number = text.count("\n", 0, text.index(SPACE_MARK)) + 1
         raise TpError(
-            f"{path}:{number}: the character U+2581 ({SPACE_MARK}) stands for a space inside the "
-            "tokenizer and would come back as one; replace it in the file"
+            f"{path}:{number}: the character U+2581 ({SPACE_MARK}) is reserved for spaces in the "
+            "tokenizer and would decode to a space; replace it in the file"
         )
     return text

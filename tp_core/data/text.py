@@ -1,8 +1,8 @@
-"""A continuous text: read as one, split into contiguous parts, cut into chunks. Torch-free.
+"""A continuous text: split into contiguous parts, and cut into chunks. Torch-free.
 
-The parts follow each other in the file: training, validation, test. A split by hash, as phrases
-have it, would hold out chunks whose both neighbours are learned. Newlines are tokens like any
-other. A chunk is predicted from the start token on and has no end token, as the text goes on.
+The parts follow each other in the file: training, validation, test. A hash split, as used for
+phrases, would hold out chunks between training chunks. Newlines are ordinary tokens. A chunk is
+predicted from a start token and has no end token, because the text continues.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ def parse_text(path: Path, data: bytes) -> str:
     text = decode_file(path, data).replace("\r\n", "\n")
     if not text or text.isspace():
         what = "is blank" if text else "is empty"
-        raise TpError(f"{path}: {what}; put text in it, or set data.path")
+        raise TpError(f"{path}: {what}; add text to it, or change data.path")
     return text
 
 
 def tokenize_text(path: Path, part: Part, tokenizer: Tokenizer) -> TokenizedSplit:
-    """A part as one endless line, however long. `path` is only named in errors."""
+    """A part as a single line without an end. `path` is only used in error messages."""
     dtype = np.uint16 if tokenizer.vocab_size <= 1 << 16 else np.uint32
     rows = part.text.split("\n")
     newline = tokenizer.encode("\n")
     tokens: list[NDArray[np.unsignedinteger[Any]]] = [np.empty(0, dtype)]
     for start in range(0, len(rows), _LINES_AT_ONCE):
-        # No token reaches across a line end, so that a line at a time is the same as all at once.
+        # No token spans a line end, so tokenising line by line gives the same result.
         encoded = tokenizer.encode_many(rows[start : start + _LINES_AT_ONCE])
         if start:
             tokens.append(np.array(newline, dtype))
@@ -48,10 +48,10 @@ def tokenize_text(path: Path, part: Part, tokenizer: Tokenizer) -> TokenizedSpli
     ids, text = np.concatenate(tokens), part.text.encode()
     if b"".join([tokenizer.piece_bytes[token] for token in ids]) != text:
         raise TpError(
-            f"{path}: this tokenizer loses part of the text; it normalises text or has no byte "
-            "fallback, so train a new one"
+            f"{path}: this tokenizer can't represent the text exactly: it normalises text "
+            "or has no byte fallback; train a new one"
         )
-    some = int(bool(text))  # an unwanted test split is no line, not an empty one
+    some = int(bool(text))  # without a test split there is no line, not an empty line
     return TokenizedSplit(
         tokens=ids,
         offsets=offsets_of(np.array([len(ids)] * some, np.int64)),

@@ -1,7 +1,7 @@
-"""The tokenizer: a SentencePiece model under which every phrase comes back byte for byte.
+"""The tokenizer: a lossless SentencePiece model.
 
-Nothing is normalised, trimmed or prefixed, and characters too rare for a piece of their own are
-spelled in bytes. Method: Kudo and Richardson, 2018 (SentencePiece); Kudo, 2018 (unigram);
+Nothing is normalised, trimmed or prefixed, and characters too rare for their own token fall back to
+bytes. Method: Kudo and Richardson, 2018 (SentencePiece); Kudo, 2018 (unigram);
 Sennrich et al., 2016 (BPE). Torch-free.
 """
 
@@ -125,7 +125,7 @@ class Tokenizer:
         try:
             return cls(path.read_bytes())
         except OSError as error:
-            raise TpError(f"{path}: cannot read the tokenizer ({error.strerror})") from None
+            raise TpError(f"{path}: can't read the tokenizer ({error.strerror})") from None
         except TpError as error:
             raise TpError(f"{path}: {error}") from None
 
@@ -137,11 +137,9 @@ class Tokenizer:
         """`encode` for each line."""
         for line in lines:
             if found := _NO_IDS.search(line):
-                raise TpError(
-                    f"the character U+{ord(found[0]):04X} cannot be tokenized; replace it"
-                )
+                raise TpError(f"the character U+{ord(found[0]):04X} can't be tokenised; replace it")
         ids: list[list[int]] = _checked(
-            "the text cannot be tokenized", lambda: self._processor.encode(list(lines))
+            "the text can't be tokenised", lambda: self._processor.encode(list(lines))
         )
         return ids
 
@@ -230,15 +228,16 @@ def _alphabet(lines: Iterable[str], vocab_size: int, *, merges: bool) -> frozens
     for character in _NEVER_PIECES:
         counts.pop(character, None)
     if not counts:
-        raise TpError("there is no text to train a tokenizer on; check data.path")
+        raise TpError("no text to train a tokenizer on; check data.path")
     ranking = sorted(counts, key=lambda character: (-counts[character], character))
     covered = np.cumsum([counts[character] for character in ranking])
     covering = int((covered < _REQUIRED_COVERAGE * covered[-1]).sum()) + 1
     needed = _FIXED_PIECES + min(covering, _REQUIRED_AT_MOST)
     if vocab_size < needed:
         raise TpError(
-            f"tokenizer.vocab_size = {vocab_size} is too small for this text: at least {needed} "
-            f"({_FIXED_PIECES} specials and bytes, {needed - _FIXED_PIECES} for its characters)"
+            f"tokenizer.vocab_size = {vocab_size} is too small for this text; use at least "
+            f"{needed} ({_FIXED_PIECES} special and byte tokens, "
+            f"{needed - _FIXED_PIECES} characters)"
         )
     room = vocab_size - _FIXED_PIECES
     return frozenset(ranking[: min(room, max(room // 2, covering)) if merges else room])

@@ -1,4 +1,4 @@
-"""Asking metrics, at the end of a training and in a report: what they are called, what they say."""
+"""Compute metrics and name their results, after training and in reports."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ def _written(value: Any) -> str:
 
 
 def measure(resolved: ResolvedComponent, metric: Any, view: MetricView) -> dict[str, Any]:
-    """What a metric says of a view. Raises `TpError` naming it where it fails or gives no JSON."""
+    """Compute a metric. Raises `TpError` with its name if it fails or returns no JSON."""
     with attribute_errors([(metric, resolved)]):
         result: dict[str, Any] = metric.compute(view)
     try:
         json.dumps(result, allow_nan=False)
     except (TypeError, ValueError) as error:
-        raise component_error(resolved, "returned what is no JSON", error) from error
+        raise component_error(resolved, "returned data that is not JSON", error) from error
     return result

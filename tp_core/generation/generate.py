@@ -1,4 +1,4 @@
-"""Decoding: prompts in, continuations out, a batch at a time."""
+"""Generate continuations of prompts, in batches."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _ROWS = 256  # decoded together; more are done in turns, so that memory is bound
 
 
 class NotFinite(RunFailed):
-    """The model gave NaN or infinite logits."""
+    """The model produced NaN or infinite logits."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,13 @@ class Continuation:
 
 
 def encode_prompt(tokenizer: Tokenizer, prompt: str, max_seq_len: int) -> list[int]:
-    """The prompt's ids. Raises `TpError` where it can't be encoded or fills the context."""
+    """The prompt's token ids. Raises `TpError` if it can't be encoded or doesn't fit."""
     ids = tokenizer.encode(prompt)
     room = max_seq_len - 1  # beside the start token
     if len(ids) > room:
         raise TpError(
-            f"the prompt is {len(ids)} tokens long; this model's context "
-            f"(max_seq_len = {max_seq_len}, start token included) has room for {room}"
+            f"the prompt has {len(ids)} tokens, but the model's context "
+            f"(max_seq_len = {max_seq_len}, including the start token) fits only {room}"
         )
     return ids
 
@@ -128,7 +128,7 @@ class _Batch:
         while True:
             logits = logits.float()
             if not bool(torch.isfinite(logits).all()):
-                raise NotFinite("the model's logits are not finite; was the run diverging?")
+                raise NotFinite("the model's logits are not finite; the run may have diverged")
             logits[:, self.never] = -torch.inf
             tokens = self.chain.draw(
                 logits, history, lengths, rows, states, self.seed, prompt_lengths

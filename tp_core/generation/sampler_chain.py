@@ -1,4 +1,4 @@
-"""From logits to tokens: the config's chain of samplers, and the draw at its end."""
+"""The config's chain of samplers, and the draw of a token at its end."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from tp_core.rng import counter_uniform, derive_seed
 
 
 class SamplerChain:
-    """The samplers of a plan, applied in order. What they keep between steps is passed in and out:
-    the chain itself holds no batch."""
+    """The samplers of a plan, applied in order. The chain is stateless: the samplers' states are
+    passed in and out."""
 
     def __init__(self, plan: Plan, vocab_size: int, vocabulary: Vocabulary | None = None) -> None:
         builder = Builder(plan, vocab_size, vocabulary)
@@ -101,7 +101,9 @@ class SamplerChain:
             )
         largest = logits.amax(-1)
         if not bool(torch.isfinite(largest).all()):  # NaN is the largest of its row
-            raise RunFailed(f"sampler '{name}' left a row without any token, or with NaN or +inf")
+            raise RunFailed(
+                f"sampler '{name}' removed every token of a row, or returned NaN or +inf"
+            )
 
 
 def _inverse_cdf(logits: Tensor, uniform: Tensor) -> Tensor:
@@ -115,5 +117,5 @@ def _inverse_cdf(logits: Tensor, uniform: Tensor) -> Tensor:
 
 
 def reorder_states(states: list[State], rows: Tensor) -> list[State]:
-    """Every sampler's state with rows picked as the batch's were."""
+    """Every sampler's state, with the same rows selected as in the batch."""
     return [reorder(state, rows) for state in states]

@@ -1,4 +1,4 @@
-"""Another chain of samplers than a run's: as written on a command line. Torch-free."""
+"""Replace a run's samplers from command-line options. Torch-free."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tp_core.config.overrides import read_component_options
 from tp_core.config.plan import Plan
 from tp_core.errors import TpError
 
-# The familiar flags, in the order their samplers stand in a chain: flag -> (sampler, its option).
+# The shortcut flags, in the order of their samplers in a chain: flag -> (sampler, option).
 FLAGS: Mapping[str, tuple[str, str]] = {
     "temperature": ("temperature", "temperature"),
     "top_k": ("top_k", "k"),
@@ -21,10 +21,10 @@ FLAGS: Mapping[str, tuple[str, str]] = {
 
 
 def with_samplers(plan: Plan, written: Sequence[str] = (), **flags: float | None) -> Plan:
-    """The plan with another chain: `written` ones (`top_k,k=20`) replace it, and each of the
-    `flags` that is not None sets its entry or adds one.
+    """The plan with another chain: `written` samplers (`top_k,k=20`) replace it, and each of the
+    `flags` that is not None changes or adds its sampler.
 
-    Raises `TpError` where something is wrong with the chain.
+    Raises `TpError` if the chain is invalid.
     """
     chain: list[dict[str, Any]] = [dict(resolved.spec.as_data()) for resolved in plan.samplers]
     places = ["the run's config"] * len(chain)
@@ -39,7 +39,7 @@ def with_samplers(plan: Plan, written: Sequence[str] = (), **flags: float | None
         name, option = FLAGS[flag]
         at = next((i for i, one in enumerate(chain) if one["name"] == name), None)
         if at is None:
-            # Before the first of the familiar ones that comes later, or at the end.
+            # Before the first of these samplers that comes later, or at the end.
             later = order[order.index(name) + 1 :]
             at = next((i for i, one in enumerate(chain) if one["name"] in later), len(chain))
             chain.insert(at, {"name": name})
@@ -52,7 +52,7 @@ def with_samplers(plan: Plan, written: Sequence[str] = (), **flags: float | None
 
 def _parsed(text: str) -> tuple[str, dict[str, str]]:
     """The name and the options of NAME,option=value,..."""
-    # A comma parts two options only where another one begins: a list has commas of its own.
+    # A comma only separates options if another option follows: lists contain commas too.
     name, *pairs = re.split(r",(?=\s*\w+\s*=)", text)
     if "," in name:
         raise TpError(f"--sampler {text}: write it as NAME,option=value,...")

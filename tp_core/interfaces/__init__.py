@@ -1,4 +1,4 @@
-"""What a component's code may use, beside torch: the public tensor side of the plugin API."""
+"""The public API for the code of components."""
 
 from tp_core.interfaces.attend import attend
 from tp_core.interfaces.callbacks import (

@@ -1,4 +1,4 @@
-"""Scores, masks and softmax, once for every attention that weighs single tokens."""
+"""Scaled dot-product attention with masks, biases and encodings, shared by all attentions."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def attend(
     sink: Tensor | None = None,
     dropout: float = 0.0,
 ) -> Tensor:
-    """Weigh the values of the visible keys: [B, H, T, Dv] for queries [B, H, T, Dk].
+    """Attend to the visible keys: queries [B, H, T, Dk] give outputs [B, H, T, Dv].
 
     `kv[k]` is [B, S, Hk, Dk] and `kv[v]` [B, S, Hk, Dv], with H a multiple of Hk. The order is
     scale·qk → softcap → + bias → score → mask → sink → softmax in fp32 → dropout → ·v, with the
-    bias, the score and the window of the cache `kv` is from. `softcap` c squashes logits to
-    c·tanh(logit / c); `sink` [H] is the logit of a key without value; `scale` is 1/√Dk where it
-    isn't given.
+    bias, score and window of the cache that returned `kv`. `softcap` c limits logits to
+    c·tanh(logit / c); `sink` [H] is the logit of a key without a value; `scale` is 1/√Dk by
+    default.
     """
     encoding, window, length = kv.encoding, kv.window, q.shape[2]
     k_heads, v_heads = kv[k].transpose(1, 2), kv[v].transpose(1, 2)
@@ -61,13 +61,13 @@ def _mask_and_bias(
 ) -> tuple[Tensor, Tensor | None]:
     """Which keys each query sees, bool [B or 1, 1, T, S], and the encoding's bias on them."""
     if by_index:
-        # All rows are alike, and pads come after every token: one row's mask serves all.
+        # All rows have the same positions, with padding after the tokens: one mask serves all.
         index = torch.arange(length, device=seq.positions.device)[None]
         row = SequenceInfo(index, torch.zeros_like(index), index >= 0)
         mask = visible(row, index, row.documents, kv.window)
         return mask[:, None], kv.encoding.bias(index, index)
     mask = visible(seq, kv.positions, kv.documents, kv.window)
-    # A pad sees nothing, and a softmax over nothing is NaN. What it computes is never used.
+    # Padding sees nothing, and a softmax over nothing is NaN; its output is never used.
     mask = mask | ~seq.valid[:, :, None]
     return mask[:, None], kv.encoding.bias(seq.positions, kv.positions)
 
@@ -108,8 +108,8 @@ def _entropy(weights: Tensor, seq: SequenceInfo) -> Tensor:
 def _fused(
     q: Tensor, k: Tensor, v: Tensor, scale: float, dropout: float, **causality: Any
 ) -> Tensor:
-    """PyTorch's attention. Its fused kernels want keys and values of one width: zeros fill up the
-    narrower, which changes no product."""
+    """PyTorch's attention. Its fused kernels need keys and values of one width, so the narrower
+    ones are padded with zeros, which changes no product."""
     width, out = q.shape[-1], v.shape[-1]
     if width < out:
         q, k = F.pad(q, (0, out - width)), F.pad(k, (0, out - width))

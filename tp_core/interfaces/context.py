@@ -1,4 +1,4 @@
-"""What a component's constructor is given: sizes, and makers of what it is built from."""
+"""The build context that a component's constructor receives."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from tp_core.kernel.options import Spec
 
 
 class Assembler(Protocol):
-    """Builds what a component asks for, at that component's place in the model."""
+    """Builds the parts of a component, at the component's place in the model."""
 
     def make(self, spec: Spec[Any], **dims: int) -> Any:
         """The component a spec names."""
 
     def part(self, kind: str, **dims: int) -> Any:
-        """The layer's component of a kind; None for an MLP that the config removed."""
+        """The layer's component of a kind; None for a disabled MLP."""
 
     def positional_encoding(self, **dims: int) -> PositionalEncoding:
         """The layer's encoding."""
@@ -28,11 +28,11 @@ class Assembler(Protocol):
 
 @dataclass(frozen=True)
 class BuildContext:
-    """What a component's constructor may ask: sizes, and the makers of what it is built from.
+    """Passed to a component's constructor: sizes, and methods that build its parts.
 
-    `dim` is the width this instance sees on its last axis; `layer_index` is −1 outside the layers.
-    `dropout` is the residual one: blocks apply it, other components have their own option.
-    `vocabulary` is what samplers may know of token ids; other kinds have None.
+    `dim` is the width of this instance's last axis; `layer_index` is −1 outside the layers.
+    `dropout` is the residual dropout: blocks apply it, other components have their own options.
+    `vocabulary` describes the token ids for samplers; it is None for other kinds.
     """
 
     dim: int
@@ -50,11 +50,11 @@ class BuildContext:
     def linear(
         self, d_in: int, d_out: int, residual: bool = False, *, bias: bool = False
     ) -> nn.Linear:
-        """A linear map under the model's init policy: weights from N(0, 1/d_in), bias zero.
+        """A linear map with the model's initialisation: weights from N(0, 1/d_in), bias zero.
 
-        `residual=True` marks one whose output is added to the residual stream: its start is scaled
-        by 1/√(2·n_layers), so that the stream's variance doesn't grow with depth (Radford et al.
-        2019, GPT-2).
+        Set `residual=True` if the output is added to the residual stream: its initial weights are
+        scaled by 1/√(2·n_layers), so that the stream's variance doesn't grow with depth (Radford et
+        al. 2019, GPT-2).
         """
         layer = nn.Linear(d_in, d_out, bias=bias)
         std = 1 / math.sqrt(d_in)
@@ -64,11 +64,11 @@ class BuildContext:
         return layer
 
     def make(self, spec: Spec[Any], **dims: int) -> Any:
-        """Build the component an option names, `dims` being the sizes it should see."""
+        """Build the component named by an option, for the sizes `dims`."""
         return self._assembler.make(spec, **dims)
 
     def positional_encoding(self, **dims: int) -> PositionalEncoding:
-        """This layer's positional encoding, for heads of `head_dim`, or as `dims` say."""
+        """This layer's positional encoding, for heads of `head_dim` or the sizes in `dims`."""
         return self._assembler.positional_encoding(**dims)
 
     def attention(self) -> Any:
@@ -76,7 +76,7 @@ class BuildContext:
         return self._assembler.part("attention")
 
     def mlp(self) -> Any:
-        """This layer's MLP: `forward(x, seq) -> y`; None where the config removed it."""
+        """This layer's MLP: `forward(x, seq) -> y`; None if the config disables it."""
         return self._assembler.part("mlp")
 
     def norm(self, **dims: int) -> Any:

@@ -1,4 +1,4 @@
-"""Remembering past tokens for attention: whatever is kept per token, with position and document."""
+"""A cache of past tokens for attention: tensors per token, with positions and documents."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from tp_core.interfaces.sequence import SequenceInfo
 from tp_core.interfaces.state import State, part
 
 FEATURES = "features"
-"""The name that an encoding's features are stored under, beside the attention's own tensors."""
+"""The name of an encoding's features among the stored tensors."""
 
 
 @dataclass(frozen=True)
 class KVEntries:
-    """What the queries of a forward pass may look at: S tokens per row.
+    """The keys available to the queries of a forward pass: S tokens per row.
 
-    `tensors` hold [B, S, ...] under the names they were appended with; `positions` and `documents`
-    int64 [B, S] say what each is, position −1 where there is nothing. `cached` tells whether they
-    come out of a state, rather than being this pass's own tokens. `window` and `encoding` are the
-    cache's, and `query_features` [B, T, ...] what that encoding has of this pass's tokens; those of
+    `tensors` has [B, S, ...] under the names they were appended with; `positions` and `documents`
+    int64 [B, S] describe the tokens, with position −1 for empty slots. `cached` is true if they
+    come from a state, not only from this pass. `window` and `encoding` are those of the cache, and
+    `query_features` [B, T, ...] are the encoding's features of this pass's tokens; the features of
     the keys are among the tensors.
     """
 
@@ -38,12 +38,12 @@ class KVEntries:
         return self.tensors[name]
 
     def with_tensors(self, **tensors: Tensor) -> KVEntries:
-        """The same entries with more tensors [B, S, ...], made from those that were stored."""
+        """The same entries with additional tensors [B, S, ...], computed from the stored ones."""
         return replace(self, tensors={**self.tensors, **tensors})
 
 
 class KVCache:
-    """The state of an attention that looks back at single tokens.
+    """The state of an attention over individual tokens.
 
     ```python
     self.encoding = ctx.positional_encoding()
@@ -52,10 +52,9 @@ class KVCache:
     # in forward:     kv = self.cache.append(state, seq, x, k=k, v=v)    # each [B, T, ...]
     ```
 
-    Each row counts its own tokens, and only tokens are stored: pads and idle rows take no slot, so
-    a slot is always reused by age within its row. With a window W there are at most W slots. What
-    the encoding keeps of a token is computed and stored with it, which is all that site `score`
-    asks of an attention.
+    Only tokens are stored: padding and idle rows take no slots, so each row always replaces its own
+    oldest token. With a window W there are at most W slots. The encoding's features of a token are
+    computed and stored along with it, which is all that site `score` requires of an attention.
     """
 
     def __init__(
@@ -67,7 +66,7 @@ class KVCache:
     def init_state(
         self, batch: int, capacity: int, device: torch.device, dtype: torch.dtype
     ) -> State:
-        """Room for `capacity` tokens per row, or for the window where that is less."""
+        """An empty state for `capacity` tokens per row, or the window if that is smaller."""
         slots = capacity if self.window is None else min(capacity, self.window)
         empty = torch.full((batch, slots), -1, dtype=torch.int64, device=device)
         count = torch.zeros(batch, dtype=torch.int64, device=device)
@@ -77,10 +76,10 @@ class KVCache:
     def append(
         self, state: State | None, seq: SequenceInfo, x: Tensor, /, **tensors: Tensor
     ) -> KVEntries:
-        """Store this pass's tensors [B, T, ...] and return all that its queries may look at.
+        """Store this pass's tensors [B, T, ...] and return all entries available to its queries.
 
-        `x` [B, T, D] is what the attention was given: encodings that depend on data read it.
-        Writes into `state`; without one (training) the pass looks at itself.
+        `x` [B, T, D] is the input of the attention, for data-dependent encodings. Updates `state`
+        in place; without a state, as in training, the entries are this pass's tokens.
         """
         features = self.encoding.features(x, seq, part(state, "encoding"))
         if features is not None:
@@ -96,8 +95,8 @@ class KVCache:
         for name, value in tensors.items():
             if name not in state:
                 state[name] = value.new_zeros(len(value), slots, *value.shape[2:])
-        # Storing a token may push out the one `window` before it. A single token can't see that one
-        # any more; in a longer chunk earlier queries still do, so they look before it is gone.
+        # Storing a token can evict the one `window` before it. A single token can't see that one,
+        # but earlier queries in a longer chunk can, so they use the entries before eviction.
         look_first = self.window is not None and seq.positions.shape[1] > 1
         keys = {
             name: torch.cat([_tensor(state, name), value], 1)

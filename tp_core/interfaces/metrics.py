@@ -1,4 +1,4 @@
-"""What a metric may look at."""
+"""The inputs of metrics."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from numpy.typing import NDArray
 
 
 def bits_per_byte(nats: float, n_bytes: int) -> float:
-    """A summed negative log-likelihood in nats as bits per byte of what it is of."""
+    """Convert a summed negative log-likelihood in nats to bits per byte."""
     return nats / (math.log(2) * n_bytes)
 
 
 @dataclass(frozen=True, eq=False)
 class TokenLosses:
-    """The same N tokens one by one, line after line.
+    """Losses of N individual tokens, line after line.
 
     - `nll` fp32 [N] in nats; `position` int32 [N] in its line, 0 for the first predicted token;
-    - `end` bool [N]: whether the token to predict ended its line;
-    - `confidence` fp32 [N]: the highest probability the model gave any token there, and `correct`
-      bool [N]: whether that was the right one;
+    - `end` bool [N]: whether the target is the end token of its line;
+    - `confidence` fp32 [N]: the highest probability of any token, and `correct` bool [N]: whether
+      that token was the target;
     - `temperatures` fp64 [K], and `nll_at` fp64 [K]: the summed nll with logits divided by each.
     """
 
@@ -38,10 +38,11 @@ class TokenLosses:
 
 @dataclass(frozen=True, eq=False)
 class SplitLosses:
-    """How likely a model finds each of n lines.
+    """A model's losses on n lines.
 
-    `nll` fp64 [n] in nats, end token included; `tokens` int64 [n] predicted ones; `bytes` int64 [n]
-    of UTF-8, with one for the end of the line. `token_losses` is there in a report, for `val`.
+    `nll` fp64 [n] in nats, including the end token; `tokens` int64 [n]: predicted tokens; `bytes`
+    int64 [n]: UTF-8 bytes, plus one for the end of the line. `token_losses` is only available in
+    reports, for `val`.
     """
 
     nll: NDArray[np.float64]
@@ -51,27 +52,27 @@ class SplitLosses:
 
     @property
     def loss(self) -> float | None:
-        """Mean negative log-likelihood per token, in nats; None over no lines."""
+        """Mean negative log-likelihood per token, in nats; None without lines."""
         total = int(self.tokens.sum())
         return math.fsum(self.nll) / total if total else None
 
     @property
     def bits_per_byte(self) -> float | None:
-        """Summed negative log-likelihood over ln 2 times the bytes; no tokenizer enters it."""
+        """Summed negative log-likelihood over ln 2 times the bytes; tokenizer-independent."""
         total = int(self.bytes.sum())
         return bits_per_byte(math.fsum(self.nll), total) if total else None
 
 
 @dataclass(frozen=True, eq=False)
 class MetricView:
-    """A trained model's traces. What there is none of is empty.
+    """Everything a metric can use; unavailable data is empty.
 
-    - `losses`: by split, `train` being a fixed subset of it and `val` the whole;
-    - `samples`: generated texts, prompt included, and `stops`, why each ended: `end` (the model
-      ended the phrase), `length` (max_new_tokens) or `context` (max_seq_len);
-    - `texts`: the phrases of each whole split, duplicates included;
-    - `distinct`: by split, losses of each distinct phrase of the whole split, in the order of
-      `dict.fromkeys(texts[split])`; absent where that costs too much;
+    - `losses`: by split; `train` is a fixed subset of the split, `val` all of it;
+    - `samples`: generated texts, including the prompt, and `stops`, why each ended: `end` (the
+      model ended the phrase), `length` (max_new_tokens) or `context` (max_seq_len);
+    - `texts`: all phrases of each split, including duplicates;
+    - `distinct`: by split, losses of each distinct phrase, in the order of
+      `dict.fromkeys(texts[split])`; empty if too expensive;
     - `evaluations`: lines of `metrics.jsonl` with split `train` or `val`, in order of steps.
     """
 
@@ -85,8 +86,8 @@ class MetricView:
 
 @dataclass(frozen=True)
 class Headline:
-    """A value a metric is known by: where in its result, in which unit, and which way is better
-    (`lower`, `higher`, or `neither`)."""
+    """A main value of a metric: its dotted key in the result, its unit, and which direction is
+    better (`lower`, `higher` or `neither`)."""
 
     key: str
     unit: str

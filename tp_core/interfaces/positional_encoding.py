@@ -1,4 +1,4 @@
-"""A layer's positional encoding, as its attention sees it."""
+"""A layer's positional encoding, as used by its attention."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from tp_core.interfaces.state import State
 
 
 class PositionalEncoding:
-    """One positional encoding behind its sites; a site it doesn't act on leaves things as they are.
+    """A positional encoding and its sites; sites it doesn't act on leave their input unchanged.
 
-    This is not a module: the encoding belongs to the model, which may share it between layers, and
-    an attention that keeps a `PositionalEncoding` keeps no second copy of its parameters.
+    This is not a module: the encoding belongs to the model, which can share it between layers, so
+    an attention that holds a `PositionalEncoding` doesn't register its parameters again.
     """
 
     def __init__(self, component: Any) -> None:
@@ -27,7 +27,7 @@ class PositionalEncoding:
     def rotate(self, t: Tensor, positions: Tensor, which: str) -> Tensor:
         """Rotate queries or keys [B, H, T, Dh] (`which` is "q" or "k") by positions [B, T].
 
-        Pads may be rotated by anything; they are at −1 and no one sees them.
+        Padding has position −1 and is never seen, so its rotation doesn't matter.
         """
         if not self.rotates:
             return t
@@ -42,9 +42,9 @@ class PositionalEncoding:
         return bias
 
     def features(self, x: Tensor, seq: SequenceInfo, state: State | None) -> Tensor | None:
-        """What a data-dependent encoding keeps of each token of x [B, T, D]: [B, T, ...], or None.
+        """A data-dependent encoding's features of each token of x [B, T, D]: [B, T, ...], or None.
 
-        `KVCache` calls it, and stores it beside the token's key.
+        `KVCache` calls this, and stores the features with the token's key.
         """
         make = getattr(self.component, "features", None)
         features: Tensor | None = make(x, seq, state) if make else None
@@ -53,14 +53,14 @@ class PositionalEncoding:
     def score(
         self, q: Tensor, logits: Tensor, q_feat: Tensor | None, k_feat: Tensor | None, mask: Tensor
     ) -> Tensor:
-        """Data-dependent logits [B, H, T, S] from the ones so far; `mask` is what queries see."""
+        """Transform logits [B, H, T, S] depending on data; `mask` says which keys queries see."""
         scored: Tensor = self.component.score(q, logits, q_feat, k_feat, mask)
         return scored
 
     def init_state(
         self, batch: int, capacity: int, device: torch.device, dtype: torch.dtype
     ) -> State:
-        """The encoding's own state, to be kept inside the attention's."""
+        """The encoding's own state, stored inside the attention's."""
         make = getattr(self.component, "init_state", None)
         state: State = make(batch, capacity, device, dtype) if make else {}
         return state

@@ -1,4 +1,4 @@
-"""Computing in fp32 where autocast would take bf16."""
+"""Compute in fp32 under bf16 autocast."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from torch import Tensor
 
 
 def without_autocast(x: Tensor) -> AbstractContextManager[object]:
-    """A context in which products of fp32 tensors on `x`'s device stay fp32.
+    """A context in which products of fp32 tensors on `x`'s device stay in fp32.
 
-    On the meta device, where a dry run counts memory, there is no autocast to switch off.
+    The meta device, used by the dry run to measure memory, has no autocast.
     """
     if x.device.type == "meta":
         return nullcontext()

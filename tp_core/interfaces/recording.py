@@ -1,12 +1,12 @@
-"""Publishing what happens inside a component, for whoever is looking; nobody is, most of the time.
+"""Publish values from inside a component, if anyone is listening.
 
 ```python
 if recording():
     record("gate", gate.mean())
 ```
 
-Asking `recording()` costs a comparison. What is published is looked at within the call and changes
-nothing.
+`recording()` is cheap. A published value is processed within the call and has no effect on the
+model.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ _listener: Listener | None = None
 
 
 def recording() -> bool:
-    """Whether anyone is looking: what costs something to compute is computed only then."""
+    """Whether anyone is listening; check this before computing an expensive value."""
     return _listener is not None
 
 
 def record(name: str, value: Tensor) -> None:
-    """Publish a value under a name; the listener knows which layer is computing."""
+    """Publish a value under a name; the listener knows the current layer."""
     if _listener is not None:
         _listener(name, value)
 
 
 def listen(listener: Listener | None) -> None:
-    """Hand everything that is recorded to `listener` from now on, or to nobody."""
+    """Send all recorded values to `listener` from now on, or to nobody."""
     global _listener
     _listener = listener

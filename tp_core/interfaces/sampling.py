@@ -1,4 +1,4 @@
-"""What a sampler may know beside the logits it reshapes."""
+"""The information available to samplers besides the logits."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from tp_core.rng import counter_uniform
 
 @dataclass(frozen=True, eq=False)
 class SamplerStep:
-    """One step of a batch of B rows, as one sampler of the chain sees it.
+    """One step of a batch of B rows, as passed to one sampler of the chain.
 
-    - `history` int64 [B, L]: each row's tokens so far, prompt included, left-aligned;
-    - `lengths` int64 [B]: how many of them count;
-    - `prompt_lengths` int64 [B]: how many of these are the prompt's, the start token included;
-    - `state`: what this sampler's `init_state(batch)` made, rows kept in step with the batch.
+    - `history` int64 [B, L]: each row's tokens so far, including the prompt, left-aligned;
+    - `lengths` int64 [B]: how many of them are valid;
+    - `prompt_lengths` int64 [B]: how many of these are the prompt's, including the start token;
+    - `state`: this sampler's state from `init_state`, with rows matching the batch.
     """
 
     history: Tensor
@@ -34,13 +34,13 @@ class SamplerStep:
 
     @property
     def drawn(self) -> Tensor:
-        """How many tokens each row has drawn so far, int64 [B]."""
+        """The number of tokens drawn so far in each row, int64 [B]."""
         return self.lengths - self.prompt_lengths
 
     def uniform(self, n: int = 1) -> Tensor:
-        """Uniforms in [0, 1), fp64 [B, n], from a hash of (seed, row, position, sampler).
+        """Uniform numbers in [0, 1), fp64 [B, n], from a hash of (seed, row, position, sampler).
 
-        They depend on nothing else, so a row draws the same in any batch.
+        They depend on nothing else, so a row draws the same numbers in any batch.
         """
         positions = self.lengths.cpu().numpy()
         values = counter_uniform(self.key, self.rows, positions, self.draw, n)

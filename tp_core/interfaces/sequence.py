@@ -1,4 +1,4 @@
-"""What a component knows of a batch beside the activations: positions, documents, validity."""
+"""Metadata of a batch: positions, documents, and which tokens are valid."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from torch import Tensor
 class SequenceInfo:
     """The metadata of one forward pass over [B, T] tokens.
 
-    - `positions` int64 [B, T]: place in the document, 0 where one starts, −1 for no token (a pad,
-      or a row that idles).
-    - `documents` int64 [B, T]: tokens see each other only within one document. Ids never fall along
-      a row.
+    - `positions` int64 [B, T]: position in the document, starting at 0; −1 for padding and idle
+      rows.
+    - `documents` int64 [B, T]: tokens only see tokens of the same document. Ids never decrease
+      along a row.
     - `valid` bool [B, T]: `positions >= 0`.
-    - `causal_only`: the maker of the batch promises one document per row, starting at position 0,
-      with no pads before tokens and no state; attention may then be causal by index.
-    - `shared`: a dict in which earlier layers leave values for later ones of the same pass.
-    - `losses`: auxiliary losses added so far, by name; whoever made the batch reads them after it.
+    - `causal_only`: a promise that each row is one document starting at position 0, with no padding
+      before tokens and no state; attention can then be causal by index.
+    - `shared`: a dict for passing values from earlier to later layers of the same pass.
+    - `losses`: auxiliary losses added so far, by name; read by the caller after the pass.
 
-    Each pass needs a new one: a model refuses one that has values of an earlier pass in it.
+    Create a new one for each pass: a model rejects one with values from an earlier pass.
     """
 
     positions: Tensor
@@ -35,7 +35,7 @@ class SequenceInfo:
 
     @classmethod
     def of_rows(cls, lengths: Tensor, width: int) -> SequenceInfo:
-        """One document per row, `lengths` [B] tokens each, padded right to `width`."""
+        """One document per row, of `lengths` [B] tokens, right-padded to `width`."""
         index = torch.arange(width, device=lengths.device).expand(len(lengths), width)
         valid = index < lengths[:, None]
         positions = torch.where(valid, index, -1)
@@ -43,18 +43,18 @@ class SequenceInfo:
 
     @classmethod
     def of_positions(cls, positions: Tensor, documents: Tensor | None = None) -> SequenceInfo:
-        """Any layout, from its positions [B, T]; one document per row unless told otherwise."""
+        """Any layout, given its positions [B, T]; one document per row by default."""
         documents = torch.zeros_like(positions) if documents is None else documents
         return cls(positions, documents, positions >= 0)
 
     @property
     def token_positions(self) -> Tensor:
-        """`positions`, as [1, T] where all rows are alike but for pads: for what depends on
-        nothing else, so that it is computed once for the batch."""
+        """`positions`, or [1, T] if all rows are the same except for padding, so that values that
+        depend only on positions are computed once for the batch."""
         if not self.causal_only:
             return self.positions
         return torch.arange(self.positions.shape[1], device=self.positions.device)[None]
 
     def add_loss(self, name: str, total: Tensor) -> None:
-        """Add an auxiliary loss, summed over valid tokens, scaled as it should enter the loss."""
+        """Add an auxiliary loss, summed over valid tokens and already scaled by its weight."""
         self.losses[name] = self.losses[name] + total if name in self.losses else total

@@ -13,7 +13,7 @@ State: TypeAlias = dict[str, Union[Tensor, "State"]]
 
 
 def part(state: State | None, name: str) -> State | None:
-    """A component's own share of the state it was given; None in training."""
+    """A nested part of a state; None without a state, as in training."""
     if state is None:
         return None
     inner = state[name]

@@ -13,10 +13,10 @@ def visible(
     key_documents: Tensor,
     window: int | None = None,
 ) -> Tensor:
-    """Which keys each query may see, bool [B, T, S]; the one place where masks are made.
+    """Which keys each query sees, bool [B, T, S].
 
-    A key is seen when it is a token, of the query's document, at the query's position or before,
-    and among the `window` last of those, the query's own included.
+    A key is visible if it is a token in the query's document, at or before the query's position,
+    and among the last `window` of those, including the query's own.
     """
     q, k = seq.positions[:, :, None], key_positions[:, None, :]
     mask = (k >= 0) & (k <= q) & (key_documents[:, None, :] == seq.documents[:, :, None])

@@ -1,4 +1,4 @@
-"""What token ids stand for, for the samplers that go by it."""
+"""The meaning of token ids, for samplers that need it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from dataclasses import dataclass
 class Vocabulary:
     """The tokenizer's pieces by id, and its special ids.
 
-    `pieces[id]` are the UTF-8 bytes of a token, empty for the specials. A character too rare for a
-    piece of its own is spelled in pieces of one byte each, so a piece may be part of a character.
+    `pieces[id]` are the UTF-8 bytes of a token, empty for special tokens. Rare characters are
+    encoded as one-byte pieces, so a piece can be part of a character.
     """
 
     pieces: tuple[bytes, ...]

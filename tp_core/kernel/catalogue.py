@@ -1,8 +1,7 @@
-"""The catalogue: which component a name means, and what there is.
+"""The catalogue: look up components by name, and list them.
 
-One entry point per distribution in the group `tp` is the only door, for the built-in components as
-for anyone's. A plugin is loaded when a name calls for it, and one that is broken is noticed by
-no command that doesn't need it.
+All components, built-in or not, come in through entry points of group `tp`. A plugin is loaded only
+when a name requires it, so a broken plugin affects only the commands that need it.
 """
 
 from __future__ import annotations
@@ -37,9 +36,9 @@ DISABLE = "TP_DISABLE_PLUGINS"
 
 @dataclass(frozen=True)
 class PluginRow:
-    """A line of `tp plugins list`; a plugin that gave no component has its entry point as name.
+    """A row of `tp plugins list`; a plugin without components is listed by its entry point.
 
-    The last two are of the plugin that brings the component, as in `LoadedPlugin`.
+    `import_ms` and `imports_torch` describe the component's plugin, as in `LoadedPlugin`.
     """
 
     kind: str
@@ -53,18 +52,18 @@ class PluginRow:
 
 
 class UnknownComponent(TpError):
-    """A name no installed plugin answers to, or more than one does."""
+    """A name that no installed plugin provides, or more than one."""
 
 
 class UnknownDistribution(UnknownComponent):
-    """A `dist:name` whose distribution brings nothing, whatever kind of component is asked for."""
+    """A `dist:name` whose distribution provides no components of any kind."""
 
 
 class Catalogue:
-    """The components a process can reach; loads a plugin only when a name calls for it.
+    """The available components; a plugin is loaded only when a name requires it.
 
-    - a bare name is the built-in's, always; else the one third party's that has it;
-    - `dist:name` loads that distribution and nothing else.
+    - a bare name means the built-in component or, if there is none, the only third-party one;
+    - `dist:name` loads only that distribution.
     """
 
     def __init__(self, plugins: Iterable[Plugin] | None = None, disable: str | None = None) -> None:
@@ -80,7 +79,7 @@ class Catalogue:
         self._loaded: dict[str, list[LoadedPlugin]] = {}
 
     def load_distribution(self, distribution: str) -> list[LoadedPlugin]:
-        """What one distribution's plugins gave; loaded once."""
+        """The loaded plugins of one distribution; loaded once."""
         if distribution not in self._loaded:
             mine = [p for p in self.plugins if p.distribution == distribution]
             enabled = distribution not in self.disabled
@@ -94,19 +93,19 @@ class Catalogue:
         return [one for name in distributions for one in self.load_distribution(name)]
 
     def find(self, kind: str, name: str) -> RegisteredComponent:
-        """The component a config means. Raises `UnknownComponent` with what to do about it."""
+        """The component with this name. Raises `UnknownComponent` with a hint."""
         distribution, _, bare = name.rpartition(":")
         if distribution:
             return self._find_qualified(kind, canonicalize_name(distribution), bare)
         matches = _named(self.load_distribution(OWN), kind, bare)
-        # Nobody else's code runs for a name that is built in.
+        # No third-party code runs for a built-in name.
         matches = matches or _named(self.everything, kind, bare)
         if len(matches) == 1:
             return matches[0]
         if matches:
             choices = " or ".join(f"'{c.qualified}'" for c in matches)
             raise UnknownComponent(
-                f"{kind} '{bare}' is brought by several distributions; write {choices}"
+                f"{kind} '{bare}' is provided by several distributions; write {choices}"
             )
         raise UnknownComponent(self._unknown(kind, bare, self.everything))
 
@@ -116,8 +115,8 @@ class Catalogue:
         if all(p.distribution != distribution for p in self.plugins):
             near = did_you_mean(distribution, {p.distribution for p in self.plugins})
             raise UnknownDistribution(
-                f"no installed distribution '{distribution}' brings components for tp.{near} "
-                f"Install it: pip install {distribution}"
+                f"no installed distribution '{distribution}' provides components for tp.{near} "
+                f"To install it: pip install {distribution}"
             )
         source = self.load_distribution(distribution)
         for registered in _named(source, kind, bare):
@@ -125,13 +124,13 @@ class Catalogue:
         raise UnknownComponent(self._unknown(kind, bare, source, f" in '{distribution}'"))
 
     def loaded(self, kind: str) -> list[RegisteredComponent]:
-        """The components of a kind among those loaded so far, built-ins first; loads no more."""
+        """The components of a kind loaded so far, built-ins first; loads nothing else."""
         self.load_distribution(OWN)
         order = dict.fromkeys(p.distribution for p in self.plugins)
         return [c for name in order for c in _of_kind(self._loaded.get(name, []), kind)]
 
     def names(self, kind: str) -> list[str]:
-        """The names a config may use for a kind, as reached: bare, or `dist:name` if shadowed."""
+        """The names a config can use for a kind: bare, or `dist:name` if shadowed."""
         rows = [row for row in self.rows(kind) if row.kind]
         return [
             row.name if row.status == "ok" else f"{row.distribution}:{row.name}"
@@ -145,21 +144,21 @@ class Catalogue:
         message = f"no {kind} '{name}'{where}."
         elsewhere = [c.kind for one in source for c in one.components if name in c.names]
         if elsewhere:
-            message += f" There is one of kind {elsewhere[0]}."
+            message += f" There is a component of kind {elsewhere[0]} with this name."
         near = did_you_mean(name, known)
-        message += near or (f" There is: {', '.join(sorted(set(known)))}." if known else "")
+        message += near or (f" Available: {', '.join(sorted(set(known)))}." if known else "")
         for one in source:
             if one.broken:
                 message += (
-                    f"\n  Not loaded, so it may be there: plugin '{one.plugin.entry}' of "
-                    f"{one.plugin.distribution} is {one.status}: {one.broken}"
+                    f"\n  It may be in plugin '{one.plugin.entry}' of {one.plugin.distribution}, "
+                    f"which was not loaded ({one.status}): {one.broken}"
                 )
         if self.disabled:
             message += f"\n  Disabled by {DISABLE}: {', '.join(sorted(self.disabled))}"
         return message
 
     def rows(self, kind: str | None = None) -> list[PluginRow]:
-        """What `tp plugins list` shows; broken and disabled plugins stand at the end."""
+        """The rows of `tp plugins list`, with broken and disabled plugins last."""
         found = [c for one in self.everything for c in one.components]
         bare = Counter((c.kind, name) for c in found for name in c.names)
         builtin = {(c.kind, name) for c in found if c.plugin.builtin for name in c.names}

@@ -1,4 +1,4 @@
-"""The descriptor a plugin returns for each component it brings."""
+"""The descriptor that a plugin returns for each of its components."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SITES = ("embed", "rotate", "bias", "score")
 
 @dataclass(frozen=True, kw_only=True)
 class Component:
-    """One named implementation of a kind; says where its class is without importing it.
+    """Describes one component, including where its class is, without importing it.
 
     ```python
     Component(
@@ -28,17 +28,17 @@ class Component:
     )
     ```
 
-    - `name`: what a config calls it, `[a-z][a-z0-9_]*`.
+    - `name`: its name in a config, `[a-z][a-z0-9_]*`.
     - `target`: `"module:Class"`, imported only when a run builds the component.
     - `summary`: one line for `tp plugins list`.
-    - `options`: its `Options` subclass; left out, it has none.
-    - `needs`: positional encodings only: the sites it acts on, out of `embed`, `rotate`, `bias`,
-      `score`. A config that pairs it with an attention that lacks one is refused.
-    - `aliases`: other names it answers to.
-    - `paper`: where it comes from.
+    - `options`: its `Options` subclass; by default it has no options.
+    - `needs`: positional encodings only: the sites it acts on, among `embed`, `rotate`, `bias` and
+      `score`. An attention that lacks one of them can't be used with it.
+    - `aliases`: alternative names.
+    - `paper`: its source.
 
-    Raises `TypeError` or `ValueError` where a field is not what it must be; the loader reports that
-    as a broken plugin.
+    Raises `TypeError` or `ValueError` for an invalid field; the loader reports that as a broken
+    plugin.
     """
 
     name: str
@@ -61,7 +61,7 @@ class Component:
             )
         for field in ("summary", "paper"):
             if not isinstance(getattr(self, field), str):
-                raise TypeError(f"component '{self.name}': {field} must be text")
+                raise TypeError(f"component '{self.name}': {field} must be a string")
         if not (isinstance(self.options, type) and issubclass(self.options, Options)):
             raise TypeError(
                 f"component '{self.name}': options must be a subclass of tp_core.Options, "
@@ -71,13 +71,13 @@ class Component:
             raise_errors=False
         ):
             raise TypeError(
-                f"component '{self.name}': {self.options.__name__} has an option of a type that is "
-                "not defined where the class is"
+                f"component '{self.name}': {self.options.__name__} has an option whose type isn't "
+                "defined in the module of the class"
             )
         unknown = [site for site in self.needs if site not in SITES]
         if unknown:
             raise ValueError(
-                f"component '{self.name}': needs {unknown[0]!r}, which is no site; "
+                f"component '{self.name}': needs {unknown[0]!r}, which is not a site; "
                 f"the sites are {', '.join(SITES)}"
             )
 

@@ -1,7 +1,7 @@
-"""From what is installed to entry points of group `tp`, before any plugin's code runs.
+"""Find installed entry points of group `tp`, without running any plugin's code.
 
-The files of every installed package are read for this, and whatever is wrong with one of them is
-that package's own affair: it is passed over here, and `damaged` tells of it.
+This reads the metadata of every installed package. A package with damaged metadata is skipped here
+and reported by `damaged`.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ _ON_OWN = re.compile(r"transformer[-_.]+playground(?![\w.-])", re.IGNORECASE)
 class Plugin:
     """An entry point as found on disk.
 
-    `requires` are those lines of its distribution's metadata that say which tp it is for. `fault`
-    says why the entry points can't be read, where one stands for all of them.
+    `requires` has the requirements of its distribution on tp. `fault` says why the entry points of
+    a distribution can't be read; one `Plugin` then stands for all of them.
     """
 
     distribution: str
@@ -48,13 +48,13 @@ class Plugin:
 def discover() -> list[Plugin]:
     """Every entry point of group `tp`, built-ins first, then by distribution and name.
 
-    An editable install shows up twice on the path (checkout and site-packages): the first counts.
+    An editable install can be on the path twice (checkout and site-packages): the first counts.
     """
     found: dict[tuple[str, str], Plugin] = {}
     for distribution in importlib.metadata.distributions():
         try:
             plugins = plugins_of(distribution)
-        except Exception:  # its files can be anything, and so can what reading them raises
+        except Exception:  # damaged metadata can raise anything
             continue
         for plugin in plugins:
             found.setdefault((plugin.distribution, plugin.entry), plugin)
@@ -62,12 +62,12 @@ def discover() -> list[Plugin]:
 
 
 def plugins_of(distribution: Distribution) -> list[Plugin]:
-    """The entry points of one distribution. Raises whatever its files cause to be raised."""
-    # A file that doesn't speak of the group is nothing to tp, parsable or not.
+    """The entry points of one distribution. Damaged metadata can raise anything."""
+    # Skip files that don't mention the group, even if they can't be parsed.
     if f"[{GROUP}]" not in (distribution.read_text("entry_points.txt") or ""):
         return []
     headers = headers_of(distribution)
-    if not headers["Name"] or not headers["Version"]:  # what an interrupted uninstall left
+    if not headers["Name"] or not headers["Version"]:  # left behind by an interrupted uninstall
         return []
     name, version = canonicalize_name(headers["Name"]), headers["Version"]
     lines = headers.get_all("Requires-Dist") or []
@@ -81,13 +81,13 @@ def plugins_of(distribution: Distribution) -> list[Plugin]:
 
 
 def headers_of(distribution: Distribution) -> Message:
-    """A distribution's metadata, less the long text that follows it and is slow to parse."""
+    """A distribution's metadata headers, without the long description, which is slow to parse."""
     text = distribution.read_text("METADATA") or distribution.read_text("PKG-INFO") or ""
     return HeaderParser().parsestr(text.partition("\n\n")[0])
 
 
 def damaged() -> Iterator[tuple[str, str]]:
-    """Installed packages whose metadata can't be read: where it is, and what reading it raised."""
+    """Installed packages whose metadata can't be read: the path and the error."""
     for distribution in importlib.metadata.distributions():
         try:
             headers = headers_of(distribution)
@@ -101,29 +101,29 @@ def damaged() -> Iterator[tuple[str, str]]:
 
 
 def incompatibility(plugin: Plugin) -> str:
-    """Why a plugin isn't made for the tp that runs; empty where it is, or doesn't say.
+    """Why a plugin is incompatible with this version of tp; empty if it is compatible.
 
-    What it is made for stands in its distribution's dependencies, which pip heeds when it installs
-    that distribution, and forgets when tp is changed later.
+    Its distribution's dependencies say which versions it supports. pip checks them when it installs
+    the distribution, but not when tp is upgraded later.
     """
     for wanted in filter(None, map(_unmet, plugin.requires)):
         return (
-            f"needs {wanted}, and this is {own_version()}: pip install '{wanted}', "
-            f"or another version of {plugin.distribution}"
+            f"requires {wanted}, but {own_version()} is installed: pip install '{wanted}', "
+            f"or install another version of {plugin.distribution}"
         )
     return ""
 
 
 @cache
 def _unmet(line: str) -> str:
-    """The requirement on tp in a line of metadata, if the tp that runs doesn't meet it."""
+    """The requirement on tp in a line of metadata, if this version doesn't satisfy it."""
     from packaging.requirements import Requirement
 
     try:
         requirement = Requirement(line)
         applies = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
         fits = requirement.specifier.contains(own_version(), prereleases=True)
-    except ValueError:  # its own or an invalid version; `tp plugins check` tells
+    except ValueError:  # an invalid requirement, which `tp plugins check` reports
         return ""
     return f"{OWN}{requirement.specifier}" if applies and not fits else ""
 
@@ -134,7 +134,7 @@ def _again(distribution: str) -> str:
 
 @cache
 def own_version() -> str:
-    """The version of tp that runs; empty where it runs without being installed."""
+    """The installed version of tp; empty if it isn't installed."""
     try:
         return importlib.metadata.version(OWN)
     except importlib.metadata.PackageNotFoundError:

@@ -1,7 +1,7 @@
-"""From an entry point to the components its plugin registers, with its code held in.
+"""Load plugins: from an entry point to the components it registers.
 
-What a plugin raises while it is loaded becomes the reason on its row; it gives all of its
-components, or none.
+An exception raised while loading becomes the reason why the plugin is broken. A plugin provides
+either all of its components or none.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from tp_core.kernel.tracebacks import raised_at, summary, top_level
 
 @dataclass(frozen=True)
 class RegisteredComponent:
-    """A component and where it came from."""
+    """A component and the plugin that provides it."""
 
     kind: str
     component: Component
@@ -49,10 +49,10 @@ class RegisteredComponent:
 
 @dataclass(frozen=True)
 class LoadedPlugin:
-    """A plugin after its code ran: its components, or the reason it has none.
+    """A loaded plugin: its components, or the reason why it has none.
 
-    One that is not for this tp is `incompatible`; its code didn't run, and its time is None.
-    `imports_torch` is None where torch had been imported before, so that it can't be told.
+    An `incompatible` plugin requires another version of tp; its code didn't run and `import_ms` is
+    None. `imports_torch` is None, meaning unknown, if torch had already been imported.
     """
 
     plugin: Plugin
@@ -68,11 +68,11 @@ class LoadedPlugin:
 
 
 class BrokenPlugin(Exception):
-    """What a plugin did wrong, while it is staged."""
+    """Why a plugin is broken."""
 
 
 def load(plugin: Plugin) -> LoadedPlugin:
-    """Import one plugin and collect its components: all of them, or none and the reason."""
+    """Import one plugin and collect its components, or the reason why it has none."""
     reason = incompatibility(plugin)
     if reason:
         return LoadedPlugin(plugin, broken=reason, incompatible=True)
@@ -107,7 +107,7 @@ def _load(plugin: Plugin) -> tuple[tuple[RegisteredComponent, ...], str]:
 
 
 def _stage(plugin: Plugin, module: Any) -> Iterator[RegisteredComponent]:
-    # A manager of its own, so that no plugin's registration can meet another's.
+    # A separate manager for each plugin isolates their registrations.
     manager = pluggy.PluginManager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)
     manager.register(module, name=plugin.entry)
@@ -116,13 +116,13 @@ def _stage(plugin: Plugin, module: Any) -> Iterator[RegisteredComponent]:
     for caller in callers:
         if not caller.has_spec() and not all(i.optionalhook for i in caller.get_hookimpls()):
             raise BrokenPlugin(
-                f"hook '{caller.name}' is none of tp's.{did_you_mean(caller.name, hooks)} "
-                "(@hookimpl(optionalhook=True) marks one for a later tp)"
+                f"hook '{caller.name}' is not a hook of tp.{did_you_mean(caller.name, hooks)} "
+                "(mark hooks of a later tp with @hookimpl(optionalhook=True))"
             )
     taken: set[tuple[str, str]] = set()
     empty = True
     for kind, hook in zip(KINDS, hooks, strict=True):
-        # Called one by one: pluggy's own call leaves out a None, which a missing `return` gives.
+        # Called one by one: pluggy drops a None result, which a missing `return` gives.
         for implementation in getattr(manager.hook, hook).get_hookimpls():
             for component in _checked(hook, implementation.function()):
                 registered = RegisteredComponent(kind, component, plugin)
@@ -134,13 +134,13 @@ def _stage(plugin: Plugin, module: Any) -> Iterator[RegisteredComponent]:
                 for name in registered.names:
                     if (kind, name) in taken:
                         raise BrokenPlugin(
-                            f"two components of kind {kind} are called '{name}'; rename one"
+                            f"two components of kind {kind} are named '{name}'; rename one"
                         )
                     taken.add((kind, name))
                 empty = False
                 yield registered
     if empty:
-        raise BrokenPlugin("no component (missing @hookimpl?)")
+        raise BrokenPlugin("registers no components (missing @hookimpl?)")
 
 
 def _checked(hook: str, components: Any) -> Iterable[Component]:
@@ -149,7 +149,7 @@ def _checked(hook: str, components: Any) -> Iterable[Component]:
         raise BrokenPlugin(f"{hook} returned {components!r:.60}, not a list of Component{hint}")
     for component in components:
         if not isinstance(component, Component):
-            raise BrokenPlugin(f"{hook} returned {component!r:.60}, which is no Component")
+            raise BrokenPlugin(f"{hook} returned {component!r:.60}, which is not a Component")
         yield component
 
 
@@ -163,14 +163,14 @@ def _describe(fault: BaseException, plugin: Plugin) -> str:
         missing = top_level(fault.name)
         whose = f"reinstall it: pip install --force-reinstall {plugin.distribution}"
         if missing != package:
-            whose = f"install what it needs: pip install {missing}"
+            whose = f"install the missing dependency: pip install {missing}"
         message += f"; {whose}"
     place = raised_at(fault, inside=(package,))
     return f"{message} ({place})" if place else f"can't load '{plugin.value}': {message}"
 
 
 def classify(loaded: Iterable[LoadedPlugin]) -> list[LoadedPlugin]:
-    """Refuse what only shows side by side: one name twice inside one distribution."""
+    """Mark plugins as broken that repeat a name within one distribution."""
     taken: dict[tuple[str, str, str], str] = {}
     result = []
     for one in loaded:
@@ -191,7 +191,7 @@ def classify(loaded: Iterable[LoadedPlugin]) -> list[LoadedPlugin]:
 
 
 def locate(module: str) -> str | None:
-    """The file of a module, found without running a line of it or of its packages."""
+    """The file of a module, found without importing it or its packages."""
     name, _, rest = module.partition(".")
     try:
         spec = importlib.util.find_spec(name)
@@ -200,7 +200,7 @@ def locate(module: str) -> str | None:
                 return None
             name = f"{name}.{part}"
             below = spec.submodule_search_locations
-            # A plain module has nothing below it; None would search the whole of sys.path.
+            # A plain module has no submodules; None would search all of sys.path.
             spec = importlib.machinery.PathFinder.find_spec(name, list(below or ()))
     except (ImportError, ValueError):
         return None

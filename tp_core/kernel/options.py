@@ -1,4 +1,4 @@
-"""Typed settings of a component, and the name of a component as a setting. Torch-free."""
+"""Typed options of components, and options that are components. Torch-free."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _RESERVED = ("name", "problems", "offers")
 
 @dataclass(frozen=True)
 class Dims:
-    """The sizes a component is built for, known before torch is.
+    """The sizes a component is built for, known without torch.
 
-    `dim` is the width it sees on its last axis; `head_dim` and `n_heads` are those of the site it
-    acts on, which an attention may set (see `Options.offers`).
+    `dim` is the width of its last axis; `head_dim` and `n_heads` are those of the site it acts on,
+    which an attention may set (see `Options.offers`).
     """
 
     dim: int
@@ -36,17 +36,18 @@ class Dims:
 
 
 class Options(BaseModel):
-    """The settings of one component: a frozen pydantic model, strict, with no unknown keys.
+    """The options of one component: a frozen, strict pydantic model that forbids unknown keys.
 
     ```python
     class Relu2Options(Options):
         expansion: float = Field(4.0, gt=0, description="hidden width / d_model", examples=[2.0])
     ```
 
-    Every field is described; `examples` give the conformance kit a value to vary it to. Values come
-    from TOML, so `true` is not 1, `"5"` is not 5, and NaN is no number; use tuples for sequences.
-    Override `problems` for what a field alone can't say, `offers` for attentions. `TypeError` for
-    a class that can't be used so: a field without a description, a list, a reserved name.
+    Every field needs a description; `examples` are further values for the conformance kit to test.
+    Values come from TOML and are not converted: `true` is not 1, `"5"` is not 5, and NaN is
+    rejected. Use tuples for sequences. Override `problems` for constraints that involve sizes or
+    several fields, and `offers` in attentions. Raises `TypeError` for an invalid class: a field
+    without a description, a list, or a reserved name.
     """
 
     model_config = ConfigDict(
@@ -62,38 +63,42 @@ class Options(BaseModel):
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
         for name, info in cls.model_fields.items():
             if name in _RESERVED:
-                raise TypeError(f"{cls.__name__}: an option can't be called '{name}': reserved")
+                raise TypeError(
+                    f"{cls.__name__}: '{name}' is reserved and can't be the name of an option"
+                )
             if not info.description:
                 raise TypeError(
                     f"{cls.__name__}: option '{name}' has no description; "
                     f"write {name}: ... = Field(..., description='what it does')"
                 )
             if any(getattr(a, "__origin__", a) in (list, set) for a in _walk(info.annotation)):
-                raise TypeError(f"{cls.__name__}: option '{name}': use tuple[...], which is frozen")
+                raise TypeError(
+                    f"{cls.__name__}: option '{name}': use tuple[...], which is immutable"
+                )
 
     def problems(self, dims: Dims) -> Iterable[str]:
-        """Sentences on what can't work at these sizes (an odd `head_dim`, say). None by default.
+        """Problems with these sizes, such as an odd `head_dim`, as sentences. None by default.
 
-        Yielded one by one, each is traced to the settings that the sizes read for it come from.
+        If yielded one by one, each is attributed to the settings behind the sizes read for it.
         """
         return ()
 
     def offers(self, dims: Dims) -> Mapping[str, Mapping[str, int]]:
-        """Attentions only: the sites a positional encoding may act on, with the sizes there.
+        """Attentions only: the sites where a positional encoding can act, with their sizes.
 
-        `{"embed": {}, "rotate": {"head_dim": 16}}` offers two sites, the second with heads of 16.
+        `{"embed": {}, "rotate": {"head_dim": 16}}` offers two sites, the second with head_dim 16.
         """
         return {}
 
 
 @dataclass(frozen=True)
 class Spec(Generic[Kind]):
-    """A component chosen by name, with its options as plain data.
+    """A component selected by name, with its options as plain data.
 
-    As the type of an option it says of which kind: `qk_norm: Spec["norm"] | None`, or
-    `Spec[Literal["norm"]]` where a type checker reads along. In a config it is written like any
-    component: `"rmsnorm"` or `{ name = "rmsnorm", eps = 1e-6 }`. Once a config is resolved its
-    specs hold the qualified name, every option and the kind, and `ctx.make(spec)` builds them.
+    As the type of an option it states the kind: `qk_norm: Spec["norm"] | None`, or
+    `Spec[Literal["norm"]]` for type checkers. In a config it is written like any component:
+    `"rmsnorm"` or `{ name = "rmsnorm", eps = 1e-6 }`. In a resolved config, a spec has the
+    qualified name, all options and the kind, and `ctx.make(spec)` builds it.
     """
 
     name: str
@@ -109,16 +114,16 @@ class Spec(Generic[Kind]):
             return Annotated[Spec, SpecKind(literal)]
 
     def __hash__(self) -> int:
-        # Not over the values: 1 == 1.0, which no text of them would show.
+        # Option values are left out: 1 == 1.0, but their texts differ.
         return hash((self.kind, self.name))
 
     def as_data(self) -> dict[str, Any]:
-        """`{"name": ..., option: value, ...}`, as a config writes it."""
+        """`{"name": ..., option: value, ...}`, as in a config."""
         return {"name": self.name, **self.options}
 
     @classmethod
     def parse(cls, value: Any) -> Spec[Any]:
-        """From a name, or a table with a `name`. Raises `PydanticCustomError` for anything else."""
+        """Parse a name, or a table with a `name`. Raises `PydanticCustomError` otherwise."""
         if isinstance(value, Spec):
             return value
         if isinstance(value, str):
@@ -142,7 +147,7 @@ def _as_data(spec: Spec[Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class SpecKind:
-    """The kind named in `Spec["norm"]`, as pydantic keeps it in the field's annotation."""
+    """The kind in `Spec["norm"]`, stored in the field's annotation."""
 
     kind: str
 
@@ -157,7 +162,7 @@ def spec_kind(options: type[BaseModel], name: str) -> str | None:
 
 
 def _walk(annotation: Any) -> Iterator[Any]:
-    """An annotation and every annotation inside it."""
+    """An annotation and all annotations nested in it."""
     yield annotation
     for inner in getattr(annotation, "__args__", ()):
         yield from _walk(inner)
@@ -174,4 +179,4 @@ def validate(model: type[Table], data: Mapping[str, Any]) -> Table:
 def _as_json(value: Any) -> Any:
     if isinstance(value, Spec):
         return value.as_data()
-    raise TypeError(f"{value!r} is no text, number, boolean, list or table")
+    raise TypeError(f"{value!r} is not a string, number, boolean, list or table")

@@ -1,4 +1,4 @@
-"""What an exception says, and whose line it came from. Torch-free."""
+"""Summarise exceptions and locate where they were raised. Torch-free."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from types import FrameType
 
 
 def summary(error: BaseException) -> str:
-    """An exception in one line: `TypeError: text`, or its type alone where it has no text."""
+    """An exception in one line: `TypeError: text`, or only its type if it has no text."""
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
@@ -18,7 +18,7 @@ def raised_at(
 ) -> str:
     """`file:line` of the innermost frame in a top-level package of `inside` and none of `outside`.
 
-    A syntax error is where it was written, which no frame has reached. Empty where no frame fits.
+    A syntax error is located in the source, which has no frame. Empty if no frame matches.
     """
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}:{error.lineno}"

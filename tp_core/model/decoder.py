@@ -1,4 +1,4 @@
-"""The decoder: tokens in, next-token logits out. What happens between is named by the config."""
+"""The decoder: a model from tokens to next-token logits, assembled from the config."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class Decoder(nn.Module):
     logits, _ = model(tokens, SequenceInfo.of_rows(lengths, width))
     ```
 
-    `has_eos`: whether the training data has end tokens. A continuous text has none, and then none
-    is drawn when sampling.
+    `has_eos`: whether the training data has end tokens. A continuous text has none, and then
+    sampling never draws one.
     """
 
     def __init__(self, plan: Plan, vocab_size: int) -> None:
@@ -44,11 +44,11 @@ class Decoder(nn.Module):
             nn.init.normal_(self.embedding.weight, std=EMBEDDING_STD)
         self.dropout = nn.Dropout(config.dropout)
 
-        # Encodings stand beside the layers, not in them: several layers may share one.
+        # Encodings belong to the model, because several layers can share one.
         embeds = "embed" in plan.positional_encoding.registered.component.needs
         self._embed = builder.positional_encoding(plan.positional_encoding) if embeds else None
         self.blocks = nn.ModuleList()
-        # A plain list, which registers nothing: these are the attentions inside the blocks.
+        # A plain list, so that these attentions inside the blocks aren't registered twice.
         self._attentions: list[Any] = []
         for layer in plan.layers:
             built = len(builder.built)
@@ -56,7 +56,9 @@ class Decoder(nn.Module):
             parts = {chosen.kind: made for made, chosen in builder.built[built:]}
             for kind in ("attention", "mlp") if layer.mlp_enabled else ("attention",):
                 if kind not in parts:
-                    raise TpError(f"block '{layer['block'].name}' builds no {kind}: ctx.{kind}()")
+                    raise TpError(
+                        f"block '{layer['block'].name}' doesn't build its {kind}: call ctx.{kind}()"
+                    )
             self._attentions.append(parts["attention"])
         # Blocks that widen the stream do so over each run of layers with the same block.
         self._entered, self._left = _stretches(plan, self.blocks)
@@ -83,8 +85,8 @@ class Decoder(nn.Module):
         if seq.shared or seq.losses:
             left = ", ".join(map(repr, (*seq.shared, *seq.losses)))
             raise TpError(
-                f"this SequenceInfo has values of an earlier pass in it ({left}), which would mix "
-                "with those of this one; make a new one for each pass"
+                f"this SequenceInfo has values from an earlier forward pass ({left}); "
+                "create a new one for each pass"
             )
         x = self.embedding(tokens)
         if self._embed is not None:
@@ -135,8 +137,8 @@ class Decoder(nn.Module):
 
 
 def _stretches(plan: Plan, blocks: nn.ModuleList) -> tuple[frozenset[int], frozenset[int]]:
-    """The layers before which a block's `enter` is called, and those after which its `leave` is:
-    the first and the last of each run of layers with the same block and options."""
+    """The layers before which `enter` is called and after which `leave` is called: the first and
+    the last of each run of layers with the same block and options."""
     entered, left = set(), set()
     for _, run in groupby(plan.layers, key=lambda layer: layer["block"].spec):
         first, *others = run
@@ -144,7 +146,7 @@ def _stretches(plan: Plan, blocks: nn.ModuleList) -> tuple[frozenset[int], froze
         has = [hasattr(block, name) for name in ("enter", "leave")]
         if any(has) and not all(has):
             raise TpError(
-                f"block '{first['block'].name}' has one of enter() and leave() without the other"
+                f"block '{first['block'].name}' must have both enter() and leave(), or neither"
             )
         if all(has):
             entered.add(first.index)

@@ -1,4 +1,4 @@
-"""Where training runs and in which precision, and the one place that seeds global generators."""
+"""Device and precision selection, and seeding of the global generators."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Autocast = Callable[[], AbstractContextManager[object]]
 
 
 def pick_device(wanted: str) -> torch.device:
-    """The device a config asks for. Raises `TpError` where this machine lacks it."""
+    """The device named in a config. Raises `TpError` if it isn't available."""
     if wanted == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")
@@ -29,21 +29,21 @@ def pick_device(wanted: str) -> torch.device:
         "mps": torch.backends.mps.is_available,
     }
     if not available[device.type]():
-        raise TpError(f'train.device: this machine has no "{wanted}"; "auto" takes what there is')
+        raise TpError(f'train.device: "{wanted}" is not available on this machine; use "auto"')
     return device
 
 
 def autocast_for(device: torch.device, precision: str) -> Autocast:
-    """A maker of contexts for the forward pass: bf16 autocast, or nothing for fp32."""
+    """A factory of contexts for the forward pass: bf16 autocast, or a no-op for fp32."""
     if precision == "fp32":
         return nullcontext
     return lambda: torch.autocast(device.type, dtype=torch.bfloat16)
 
 
 def make_deterministic(device: torch.device) -> None:
-    """On a GPU, take kernels whose result doesn't depend on the order threads finish in.
+    """Use deterministic kernels on a GPU.
 
-    On a CPU the ones used are so already, for a given number of threads.
+    The CPU kernels in use are already deterministic for a given number of threads.
     """
     if device.type == "cuda":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -53,16 +53,15 @@ def make_deterministic(device: torch.device) -> None:
 
 
 def seed_dropout(seed: int, step: int, index: int, rank: int = 0) -> None:
-    """Seed the generators dropout draws from, anew for each step, micro-batch and rank.
+    """Seed the generators used by dropout, for each step, micro-batch and rank.
 
-    So what a step drops is a function of its number: neither evaluation nor a resume changes it.
+    The dropout of a step is then a function of its number, unaffected by evaluations or a resume.
     """
     torch.manual_seed(derive_seed(seed, "dropout", step, index, rank))
 
 
 def peak_memory_mib(device: torch.device) -> float | None:
-    """The most memory this process has held, on the GPU where it trains on one; None where the
-    system doesn't tell (Windows)."""
+    """Peak memory of this process, or of the GPU if it trains on one; None if unknown (Windows)."""
     if device.type == "cuda":
         return round(torch.cuda.max_memory_allocated(device) / 2**20, 1)
     try:

@@ -1,4 +1,4 @@
-"""The loss curves in a run's `metrics.jsonl`, whatever state the run is in. Torch-free."""
+"""Read the loss curves in a run's `metrics.jsonl`, in whatever state it is. Torch-free."""
 
 from __future__ import annotations
 
@@ -69,7 +69,9 @@ def read_curves(run: RunDir, axis: Axis = "steps", figure: Figure = "loss") -> R
         curves[split] = Curve(tuple(x for x, _ in points), tuple(y for _, y in points))
     status = summarize(run).status
     if not any(curve.x for curve in curves.values()):
-        hint = "wait for its first evaluation" if status == "running" else "nothing can be drawn"
+        hint = (
+            "wait for its first evaluation" if status == "running" else "there is nothing to plot"
+        )
         raise TpError(f"run '{run.id}' ({status}) has no loss in metrics.jsonl: {hint}")
     best = min(
         (
@@ -96,7 +98,7 @@ def smooth(curve: Curve, width: int) -> Curve:
 
 
 def one_tokenizer(runs: Sequence[RunDir]) -> bool:
-    """Whether all the runs cut text alike, so that losses per token may be set side by side."""
+    """Whether all the runs use the same tokenizer, so that losses per token are comparable."""
     return len({run.tokenizer_path.read_bytes() for run in runs if run.tokenizer_path.exists()}) < 2
 
 
@@ -107,7 +109,7 @@ def _places(run: RunDir, lines: Sequence[Mapping[str, Any]], axis: Axis) -> Iter
         if axis == "time" and line.get("split") == "batch":
             took = finite((line.get("perf") or {}).get("seconds"))
             if took is None:
-                raise TpError(f"run '{run.id}' has steps without a time: draw it over --x steps")
+                raise TpError(f"run '{run.id}' has steps without a duration: use --x steps")
             seconds += took
         place = seconds if axis == "time" else finite(line.get("step" if axis == "steps" else axis))
         yield 0.0 if place is None else place

@@ -1,7 +1,7 @@
-"""Loss curves drawn by matplotlib: as a picture file, or inside a page of HTML. Torch-free.
+"""Plot loss curves with matplotlib, as a file or inline in an HTML page. Torch-free.
 
-Colours are Okabe and Ito's (2008), which colour-blind readers tell apart; what a line stands for is
-also in its dashes and markers, so that a print in grey can be read.
+Uses the colour-blind-safe palette of Okabe and Ito (2008); lines also differ in dashes and markers,
+so that greyscale prints are readable.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def _draw_run(axes: Any, run: RunCurves, index: int, alone: bool, smoothing: int
     train_color = _TRAIN if alone else val_color
     if run.batch.x and (alone or smoothing > 1):
         batch = smooth(run.batch, smoothing)
-        label = f"{name}training batches" + (f", mean of {smoothing}" if smoothing > 1 else "")
+        label = f"{name}training batches" + (f", {smoothing}-step average" if smoothing > 1 else "")
         axes.plot(batch.x, batch.y, color=train_color, alpha=0.5, linewidth=0.8, label=label)
     _draw_evaluations(axes, run.train, run.val, train_color, val_color, name)
     if run.best is not None:
@@ -122,8 +122,8 @@ def _draw_evaluations(
     axes: Any, train: Curve, val: Curve, train_color: str, val_color: str, name: str = ""
 ) -> None:
     for curve, label, style, marker, color in (
-        (train, "training lines", "--", "o", train_color),
-        (val, "validation lines", "-", "s", val_color),
+        (train, "training subset", "--", "o", train_color),
+        (val, "validation", "-", "s", val_color),
     ):
         if curve.x:
             axes.plot(

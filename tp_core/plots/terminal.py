@@ -1,4 +1,4 @@
-"""Loss curves as characters for a terminal. Torch-free."""
+"""Plot loss curves as text for a terminal. Torch-free."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def draw_text(
         name, hue = ("" if len(runs) == 1 else f"{run.title}: "), hues[index % len(hues)]
         if run.batch.x and smoothing > 1:
             batch = smooth(run.batch, smoothing)
-            label = f"{name}training batches, mean of {smoothing}"
+            label = f"{name}training batches, {smoothing}-step average"
             plotext.plot(batch.x, batch.y, label=label, color=hue, marker="dot")
-        # Without colour, runs are told apart by what their lines are made of.
+        # Without colour, runs differ in the characters of their lines.
         for curve, label, marker in (
-            (run.train, "training lines", "braille" if len(runs) == 1 else ""),
-            (run.val, "validation lines", marks[index % len(marks)]),
+            (run.train, "training subset", "braille" if len(runs) == 1 else ""),
+            (run.val, "validation", marks[index % len(marks)]),
         ):
             if curve.x and marker:
                 plotext.plot(curve.x, curve.y, label=f"{name}{label}", color=hue, marker=marker)

@@ -1,8 +1,8 @@
-"""Is what is installed fit to be used? `tp plugins check`, as data.
+"""Check installed plugins: the findings of `tp plugins check`, as data.
 
-Looked at are the metadata of a distribution, its descriptors and its targets; the latter two in a
-process of their own, so that whatever a plugin does on import is over when that process is. What
-the components compute is the conformance kit's business. Imports no torch here.
+Checks the metadata of a distribution, its descriptors and its targets; the latter two in a
+subprocess, to contain whatever a plugin does on import. What the components compute is tested by
+the conformance kit. Doesn't import torch in this process.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ __all__ = ["Finding", "Report", "check_distribution", "check_everything"]
 
 
 def check_distribution(name: str) -> DistributionCheck:
-    """What is wrong with one distribution, disabled or not. `TpError` if it isn't installed."""
+    """Check one distribution, even if disabled. Raises `TpError` if it isn't installed."""
     name = canonicalize_name(name)
     installed = metadata.installed()
     if name not in installed:
         near = did_you_mean(name, [p.distribution for p in Catalogue().plugins])
         raise TpError(
             f"no distribution '{name}' is installed.{near} "
-            f"Install it: pip install -e DIRECTORY, or pip install {name}"
+            f"To install it: pip install -e DIRECTORY, or pip install {name}"
         )
     plugins = [p for p in Catalogue(disable="").plugins if p.distribution == name]
     return _report(name, installed[name].version, plugins, metadata.editable_checkouts().get(name))
 
 
 def check_everything() -> Iterator[DistributionCheck]:
-    """What is wrong with each distribution that has to do with tp and isn't disabled."""
+    """Check every distribution that provides plugins and isn't disabled."""
     catalogue = Catalogue()
     checkouts = metadata.editable_checkouts()
     declaring = [name for name, checkout in checkouts.items() if checkout.declared]
@@ -48,7 +48,7 @@ def check_everything() -> Iterator[DistributionCheck]:
             plugins = [p for p in catalogue.plugins if p.distribution == name]
             yield _report(name, installed[name].version, plugins, checkouts.get(name))
     for place, reason in damaged():
-        finding = Finding(place, f"its metadata can't be read, so tp passes it over: {reason}")
+        finding = Finding(place, f"its metadata can't be read, so tp ignores it: {reason}")
         yield DistributionCheck(Path(place).name, "", (), (finding.as_warning(),))
 
 
@@ -72,7 +72,7 @@ def _report(
         findings.append(
             Finding(
                 f"{name} {version}",
-                "doesn't say which tp it is for",
+                "doesn't declare which versions of tp it supports",
                 f'add dependencies = ["{OWN}>=..."] to its pyproject.toml and install it again',
             ).as_warning()
         )

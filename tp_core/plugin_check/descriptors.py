@@ -1,4 +1,4 @@
-"""What can be said of a component from its descriptor and its options. Torch-free."""
+"""Check a component's descriptor and options. Torch-free."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from tp_core.kernel.tracebacks import summary
 from tp_core.plugin_check.findings import Finding
 from tp_core.testing.variants import Variant, variants
 
-# Any sizes that fit together; what is asked is whether an answer comes, and not which.
+# Arbitrary consistent sizes: only the form of the answers is checked.
 _DIMS = Dims(dim=64, d_model=64, n_layers=2, n_heads=4, head_dim=16, max_seq_len=32, max_steps=100)
 
 
 def descriptor_findings(
     registered: RegisteredComponent, hook_place: str, catalogue: Catalogue
 ) -> Iterator[Finding]:
-    """What is wrong with one component's descriptor; `hook_place` is where it is made."""
+    """Check one component's descriptor; `hook_place` is the place of its hook."""
     component, who = registered.component, f"{registered.kind} '{registered.component.name}'"
     if not component.summary.strip():
         yield Finding(hook_place, f"{who} has no summary", 'write Component(..., summary="...")')
     elif len(component.summary.splitlines()) > 1:
-        yield Finding(hook_place, f"the summary of {who} has several lines", "write one")
+        yield Finding(hook_place, f"the summary of {who} has several lines", "shorten it to one")
     options_place = _place(component.options) or hook_place
     for variant in variants(component):
         for message in _variant_faults(registered, variant, catalogue):
@@ -40,7 +40,7 @@ def descriptor_findings(
 def _variant_faults(
     registered: RegisteredComponent, variant: Variant, catalogue: Catalogue
 ) -> Iterator[str]:
-    """What is wrong with one set of options."""
+    """Check one set of options."""
     if variant.fault:
         yield variant.fault
         return
@@ -48,16 +48,16 @@ def _variant_faults(
     try:
         options = resolve_spec(catalogue, spec).options
     except TpError as error:
-        yield f"its options are refused with {variant.text}: {_line(error)}"
+        yield f"its options are rejected with {variant.text}: {_line(error)}"
         return
     try:
         written = json.loads(json.dumps(options.model_dump(mode="json"), allow_nan=False))
         again = resolve_spec(catalogue, Spec(spec.name, written, spec.kind)).options
     except (TpError, TypeError, ValueError) as error:
-        yield f"its options don't come back from config.json with {variant.text}: {_line(error)}"
+        yield f"its options can't be read back from config.json with {variant.text}: {_line(error)}"
         return
     if again != options:
-        yield f"its options come back from config.json as {again!r}, not {options!r}"
+        yield f"its options are read back from config.json as {again!r}, not {options!r}"
     try:
         yield from _answers(registered.kind, options)
     except Exception as error:  # the component's own code
@@ -69,7 +69,7 @@ def _answers(kind: str, options: Options) -> Iterator[str]:
     if isinstance(problems, str) or not isinstance(problems, Iterable):
         yield f"problems() returns {problems!r:.60}, not a list of sentences"
     elif not all(isinstance(problem, str) for problem in problems):
-        yield "problems() gives what is no text"
+        yield "problems() must only return strings"
     if kind != "attention":
         return
     offered = options.offers(_DIMS)
@@ -80,7 +80,7 @@ def _answers(kind: str, options: Options) -> Iterator[str]:
     for site, dims in offered.items():
         if site not in SITES:
             near = did_you_mean(str(site), SITES) or f" The sites are {', '.join(SITES)}."
-            yield f"offers() names {site!r}, which is no site.{near}"
+            yield f"offers() names {site!r}, which is not a site.{near}"
         elif not isinstance(dims, Mapping) or not known.issuperset(dims):
             yield f"offers() has {dims!r:.60} at '{site}', not sizes such as {{'head_dim': 8}}"
 

@@ -1,4 +1,4 @@
-"""What a check of a distribution says."""
+"""The results of checking a distribution."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong: where, what, and what to do about it.
+    """One problem: where it is, what is wrong, and how to fix it.
 
-    An `error` keeps something from working; a `warning` doesn't. `stops` marks what makes looking
-    further pointless.
+    An `error` keeps something from working; a `warning` doesn't. `stops` marks a problem after
+    which further checks make no sense.
     """
 
     place: str

@@ -1,4 +1,4 @@
-"""What can be said of a distribution from its files, without running any of its code."""
+"""Check a distribution's metadata, without running any of its code."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def _invalid(place: str, line: str) -> Iterator[Finding]:
         Requirement(line)
     except InvalidRequirement as error:
         reason = str(error).partition("\n")[0]
-        yield Finding(place, f"requires {line!r}, which is no requirement: {reason}")
+        yield Finding(place, f"requires {line!r}, which is not a valid requirement: {reason}")
 
 
 def _stale(plugins: Sequence[Plugin], checkout: Checkout) -> Iterator[Finding]:
@@ -95,13 +95,15 @@ def _stale(plugins: Sequence[Plugin], checkout: Checkout) -> Iterator[Finding]:
     for entry in have:
         if entry not in checkout.declared:
             yield Finding(
-                place, f"has no entry point '{entry}', which is installed", f"reinstall: {again}"
+                place,
+                f"doesn't declare entry point '{entry}', which is installed",
+                f"reinstall: {again}",
             )
     versions = {plugin.version for plugin in plugins}
     if checkout.version and versions and checkout.version not in versions:
         yield Finding(
             place,
-            f"version {checkout.version} is installed as {', '.join(versions)}, which runs record",
+            f"declares version {checkout.version}, but {', '.join(versions)} is installed",
             f"reinstall: {again}",
         )
 

@@ -1,7 +1,7 @@
 """The process that imports a distribution's plugins: `python -m tp_core.plugin_check.probe`.
 
-Writes what it finds to a file, line by line, so that a plugin which ends the process takes no
-finding with it. Torch comes in with the first target, or with whoever imports it too early.
+Writes findings to a file line by line, so that none are lost if a plugin ends the process. Torch is
+imported by the first target, or by a plugin that imports it too early.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Say = Callable[..., None]
 
 
 class TorchWatch:
-    """Stands first among the finders and notes who imports torch; finds nothing itself."""
+    """A finder in first place that records who imports torch, and finds nothing itself."""
 
     def __init__(self) -> None:
         self.place = ""
@@ -80,7 +80,7 @@ def _probe(plugins: list[Plugin], say: Say) -> None:
     catalogue = Catalogue(disable="")
     for registered in found:
         say("component", kind=registered.kind, name=registered.component.name)
-        say("at", what=f"looking at {registered.kind} '{registered.component.name}'")
+        say("at", what=f"checking {registered.kind} '{registered.component.name}'")
         tell(descriptor_findings(registered, hook_place(registered), catalogue))
         tell(_shadowed(registered, catalogue))
     for registered in found:
@@ -100,7 +100,7 @@ def _early_torch(place: str) -> Finding:
     return Finding(
         place,
         "importing the descriptors imports torch, which makes every command slow",
-        "descriptors import tp_core alone; leave torch and tp_core.interfaces to their targets",
+        "import only tp_core in descriptors; torch and tp_core.interfaces belong in the targets",
     )
 
 
@@ -113,8 +113,8 @@ def _shadowed(registered: RegisteredComponent, catalogue: Catalogue) -> Iterable
         if name in built_in:
             yield Finding(
                 f"{registered.kind} '{name}'",
-                "has the name of a built-in, which keeps it",
-                f"a config has to write '{registered.plugin.distribution}:{name}'; rename it",
+                "has the name of a built-in component, which takes precedence",
+                f"rename it, or write '{registered.plugin.distribution}:{name}' in configs",
             ).as_warning()
 
 

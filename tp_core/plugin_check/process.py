@@ -1,4 +1,4 @@
-"""Running the probe of one distribution in a process of its own, whatever becomes of it."""
+"""Run the probe of one distribution in a subprocess."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be said of a component's class once it is imported. Torch comes with it."""
+"""Check a component's class after importing it. Imports torch."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def target_findings(registered: RegisteredComponent, hook_place: str) -> Iterato
     cls = getattr(module, attribute, None)
     if not isinstance(cls, type):
         classes = [word for word, value in vars(module).items() if isinstance(value, type)]
-        what = "isn't there" if cls is None else "is no class"
+        what = "doesn't exist" if cls is None else "is not a class"
         near = did_you_mean(attribute, classes)
         yield Finding(hook_place, f"{who}: target '{component.target}' {what}.{near}")
         return
@@ -47,12 +47,12 @@ def _class_faults(registered: RegisteredComponent, cls: type) -> Iterator[str]:
     try:
         inspect.signature(cls).bind("options", "ctx")
     except (TypeError, ValueError):
-        yield f"{cls.__qualname__} can't be made as {cls.__qualname__}(options, ctx)"
+        yield f"{cls.__qualname__} can't be called as {cls.__qualname__}(options, ctx)"
     if kind == "positional_encoding":
         has = {site for site in SITES if callable(getattr(cls, site, None))}
         if set(needs) != has:
             yield (
-                f"its descriptor says needs={tuple(needs)}, and {cls.__qualname__} has methods for "
+                f"its descriptor has needs={tuple(needs)}, but {cls.__qualname__} has methods for "
                 f"{tuple(site for site in SITES if site in has)}"
             )
         scope = getattr(cls, "scope", "model")
@@ -65,7 +65,7 @@ def _class_faults(registered: RegisteredComponent, cls: type) -> Iterator[str]:
     if kind == "metric":
         headline: Any = getattr(cls, "headline", None)
         if not headline or not all(isinstance(one, Headline) for one in headline):
-            yield f"{cls.__qualname__} has no `headline`: a tuple of tp_core.interfaces.Headline"
+            yield f"{cls.__qualname__} needs a `headline`: a tuple of tp_core.interfaces.Headline"
 
 
 def _misspelt(cls: type, kind: str) -> str:

@@ -1,4 +1,4 @@
-"""Asking the metrics: of the model, or of samples and of as many real phrases beside them."""
+"""Compute metrics of the model, or of samples and of equally many real phrases."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tp_core.statistics import Interval, mean_interval, subsampling_intervals
 
 @dataclass(frozen=True, eq=False)
 class Reading:
-    """What a metric says of one set of phrases: `n` of them, and intervals by dotted key."""
+    """A metric's result for one set of `n` texts, with intervals by dotted key."""
 
     n: int
     result: Mapping[str, Any]
@@ -33,8 +33,8 @@ class Reading:
 class Assessment:
     """One metric's results, under its label.
 
-    `samples` are of what was generated, `held_out` and `training` of real phrases; a metric whose
-    result doesn't depend on samples has `model` alone.
+    `samples` is the reading for generated texts, `held_out` and `training` for real phrases; a
+    metric that doesn't depend on samples only has `model`.
     """
 
     label: str
@@ -106,8 +106,8 @@ def _values(
     for key, one in values.items():
         if one.shape != (len(view.samples),):
             raise TpError(
-                f"metric '{resolved.name}': per_sample gave values of shape {one.shape} for "
-                f"'{key}' of {len(view.samples)} samples"
+                f"metric '{resolved.name}': per_sample() returned values of shape {one.shape} "
+                f"for '{key}', but there are {len(view.samples)} samples"
             )
     return values
 

@@ -1,4 +1,4 @@
-"""How likely a run's model finds the phrases it learned from, and those it didn't."""
+"""Score the training and validation phrases of a run."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from tp_core.runs.opening import LoadedRun
 
 
 def split_losses(loaded: LoadedRun, dataset: Dataset) -> dict[str, SplitLosses]:
-    """Scores of the training lines that training's own evaluations read, and of all validation
-    lines in the order of the file, these token by token too."""
+    """Scores of the training subset used in training's evaluations, and of all validation lines
+    in file order, the latter also per token."""
     model, tokenizer, size = loaded.model, loaded.tokenizer, _batch_size(loaded)
     most = min(loaded.plan.config.eval.max_lines, len(dataset.val))
     train = eval_batches(dataset.train, size, most)

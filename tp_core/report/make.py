@@ -1,4 +1,4 @@
-"""Making a report: phrases read again, the model asked about them, samples drawn, metrics run."""
+"""Make a report: read the phrases, score them, draw samples, and compute metrics."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ from tp_core.runs.jsonl import read_jsonl
 from tp_core.runs.opening import LoadedRun
 
 MASS_LINES = 100_000
-"""With more training lines than this, their mass is not computed unless it is asked for."""
+"""With more training lines than this, their mass is only computed on request."""
 
 
 @dataclass(frozen=True)
 class ReportSettings:
-    """What a report is asked for.
+    """The settings of a report.
 
     `plan` has the samplers and metrics to use, `prompt` is empty for unconditional
     samples. `train_mass`: score every training phrase, however many there are.
@@ -54,9 +54,9 @@ class ReportSettings:
 def make_report(
     loaded: LoadedRun, settings: ReportSettings, say: Callable[[str], None]
 ) -> dict[str, Any]:
-    """The report as plain data; `say` hears what is being done. Nothing is written.
+    """Make a report as plain data, without saving it; `say` receives progress messages.
 
-    Raises `TpError` where the run's files don't hold what a report is made of.
+    Raises `TpError` if the run's files are incomplete.
     """
     clock = _Clock(say)
     evaluations = [
@@ -103,7 +103,7 @@ _SPLITS = ("train", "val")
 
 
 class _Clock:
-    """Says what begins, and remembers how long it took."""
+    """Reports the start of each phase, and records its duration."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say

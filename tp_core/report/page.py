@@ -1,4 +1,4 @@
-"""A report as one page that needs nothing beside it: no network, no script, no other file."""
+"""Render a report as a self-contained HTML page, without scripts or network access."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tp_core.report.tables import READINGS, Document, interval_text, number, tab
 
 
 def render_page(document: Document, clean: Callable[[str], str]) -> str:
-    """The page of a report; `clean` writes out control characters, which no page may hold."""
+    """The page of a report; `clean` escapes control characters, which HTML doesn't allow."""
     environment = Environment(
         loader=PackageLoader("tp_core.report", "."),
         autoescape=True,

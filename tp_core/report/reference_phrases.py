@@ -1,4 +1,4 @@
-"""What figures of samples are held against: real phrases, as many of them."""
+"""References for sample metrics: equally many real phrases."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from tp_core.interfaces.metrics import MetricView
 from tp_core.rng import generator
 
 SPLITS = {"held_out": "val", "training": "train"}
-"""What a reference is called, and the split its phrases are of."""
+"""The name of each reference, and the split its phrases come from."""
 
 
 def references(view: MetricView, seed: int) -> dict[str, MetricView]:
     """The view with its samples replaced by phrases drawn from a split without replacement.
 
-    There are as many as samples, or all there are; each ended by itself.
+    There are as many as samples, or all there are; each counts as complete.
     """
     found = {}
     for name, split in SPLITS.items():
@@ -27,9 +27,9 @@ def references(view: MetricView, seed: int) -> dict[str, MetricView]:
 
 
 def remarks(view: MetricView, *, whole: bool) -> list[str]:
-    """What to bear in mind when figures of samples are held against the references.
+    """Caveats for comparing sample metrics with the references.
 
-    `whole`: the texts of a split are phrases with an end, not chunks of one text.
+    `whole`: the texts of a split are complete phrases, not chunks of one text.
     """
     n = len(view.samples)
     few = {
@@ -38,12 +38,12 @@ def remarks(view: MetricView, *, whole: bool) -> list[str]:
         if (count := len(view.texts.get(split, ()))) < n
     }
     cut = (
-        "data.layout = text: training and held-out texts are chunks cut at any place, and samples "
-        "have no end; what is said of whole phrases (copies, endings, lengths) tells little here"
+        "data.layout = text: training and held-out texts are chunks cut at arbitrary positions, "
+        "and samples have no end; metrics of whole phrases (copies, endings, lengths) mean little"
     )
     return [cut] * (not whole) + [
-        f"there are only {count} {name} phrases for {n} samples: figures that depend on how many "
-        "texts there are (what is unique or distinct, compression) don't compare"
+        f"there are only {count} {name} phrases for {n} samples: metrics that depend on the number "
+        "of texts (unique_rate, distinct, compression) are not comparable"
         for name, count in few.items()
     ]
 
@@ -55,8 +55,7 @@ def drawn(texts: Sequence[str], n: int, rng: np.random.Generator) -> list[str]:
 
 
 def marks(samples: Sequence[str], view: MetricView) -> list[str]:
-    """Of each sample, whether it stands word for word among the phrases of `train` or `val`, or is
-    `new`."""
+    """For each sample, whether it is an exact copy of a phrase in `train` or `val`, or `new`."""
     wanted = set(samples)
     # Intersecting walks through a split without making a set of it.
     known = {split: wanted.intersection(view.texts.get(split, ())) for split in ("train", "val")}

@@ -1,4 +1,4 @@
-"""Where a report is kept: beside its run, under a name of its own, whole or not at all."""
+"""Save a report in its run's directory, under a unique name, atomically."""
 
 from __future__ import annotations
 

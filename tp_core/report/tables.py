@@ -1,4 +1,4 @@
-"""The tables of a report, made of its document: what a terminal and the page both show."""
+"""The tables of a report, for both the terminal and the HTML page."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tp_core.plain_data import at
 Document = Mapping[str, Any]
 
 READINGS = {"samples": "samples", "held_out": "held-out", "training": "training"}
-"""The readings of a metric of samples, and what their columns are called."""
+"""The readings of a sample metric, and their column heads."""
 
 
 @dataclass(frozen=True)
@@ -25,13 +25,13 @@ class Table:
 
 
 def tables(document: Document) -> list[Table]:
-    """The tables that have something in them."""
+    """The tables that aren't empty."""
     every = [_likelihood(document), _of_model(document), _of_samples(document)]
     return [table for table in every if table.rows]
 
 
 def number(value: Any) -> str:
-    """Four significant digits; counts whole; nothing for what there is none of."""
+    """Four significant digits; integers in full; `-` for None."""
     if value is None:
         return "-"
     if isinstance(value, bool) or not isinstance(value, (int, float)):
@@ -41,7 +41,7 @@ def number(value: Any) -> str:
 
 def _likelihood(document: Document) -> Table:
     rows = [
-        (f"the model, {name} phrases", number(one["lines"]), number(one["bits_per_byte"]))
+        (f"model, {name} phrases", number(one["lines"]), number(one["bits_per_byte"]))
         for name, one in document["scores"].items()
     ]
     lines = document["scores"].get("val", {}).get("lines")
@@ -50,7 +50,7 @@ def _likelihood(document: Document) -> Table:
         for name, one in document["baselines"].items()
     ]
     columns = ("likelihood", "lines", "bits/byte")
-    return Table("How likely it finds whole phrases", columns, tuple(rows), columns[1:])
+    return Table("Likelihood of phrases", columns, tuple(rows), columns[1:])
 
 
 def _of_model(document: Document) -> Table:
@@ -63,8 +63,8 @@ def _of_model(document: Document) -> Table:
         for name, headline, metric in _headlines(document)
         if "model" in metric["readings"]
     ]
-    columns = ("of the model", "value", "unit")
-    return Table("Of the model", columns, tuple(rows), ("value",))
+    columns = ("model metric", "value", "unit")
+    return Table("Model metrics", columns, tuple(rows), ("value",))
 
 
 def _of_samples(document: Document) -> Table:
@@ -78,8 +78,13 @@ def _of_samples(document: Document) -> Table:
         cells = [_cell(readings[reading], headline["key"]) for reading in READINGS]
         rows.append((name, *cells, unit(headline)))
     heads = [f"{title} ({counts.get(name, 0)})" for name, title in READINGS.items()]
-    columns = ("of the texts", *heads, "unit")
-    return Table("Of samples, and of as many real phrases", columns, tuple(rows), tuple(heads))
+    columns = ("sample metric", *heads, "unit")
+    return Table(
+        "Sample metrics, compared with equally many real phrases",
+        columns,
+        tuple(rows),
+        tuple(heads),
+    )
 
 
 def unit(headline: Mapping[str, Any]) -> str:
@@ -95,13 +100,13 @@ def _cell(reading: Mapping[str, Any], key: str) -> str:
 
 
 def interval_text(reading: Mapping[str, Any], key: str) -> str:
-    """` [0.901, 0.962]`; empty where there is no interval."""
+    """` [0.901, 0.962]`, or an empty string without an interval."""
     interval = reading["intervals"].get(key)
     return f" [{interval['low']:.3g}, {interval['high']:.3g}]" if interval else ""
 
 
 def _headlines(document: Document) -> Iterator[tuple[str, Mapping[str, Any], Mapping[str, Any]]]:
-    """Every headline value: what to call it, its description, and its metric."""
+    """Every headline value: its name, its description, and its metric."""
     for label, metric in document["metrics"].items():
         for headline in metric["headline"]:
             key = headline["key"]

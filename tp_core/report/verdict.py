@@ -1,38 +1,38 @@
-"""One word for how a training came out, by rules that are fixed here.
+"""The verdict of a report: one label for the outcome of a training, by fixed rules.
 
-All figures are bits per byte. The rules are asked in this order; the first that holds is the
+All figures are in bits per byte. The rules are applied in this order; the first that holds is the
 verdict.
 
-**untrained**: neither validation nor training phrases are easier for the model than for the better
-of two models that know frequencies only (of tokens, of characters). Training is asked too, because
-a model that overfits badly is worse than frequencies on what it hasn't seen.
+**untrained**: on both validation and training phrases, the model is no better than the better of
+two unigram models, of tokens and of characters. Training phrases count too, because a model that
+overfits badly is worse than a unigram model on unseen phrases.
 
-**memorises**: training phrases come out word for word, and more often than being likely phrases
-explains. Either of
-- the train mass (probability that an unprompted sample at temperature 1 is a training phrase) is
-  MEMORISED or more, and per phrase PER_PHRASE times that of validation phrases; a tenth is one copy
-  in ten, and a model that learned the language finds both sorts about as likely, though sums of a
-  few probabilities scatter by a factor of several;
-- copies of training phrases are MEMORISED or more of the distinct samples (the lower end of
+**memorises**: the model reproduces training phrases exactly, and more often than their likelihood
+as ordinary phrases explains. Either
+- the train mass (the probability that an unprompted sample at temperature 1 is a training phrase)
+  is at least MEMORISED, and per phrase at least PER_PHRASE times that of validation phrases. A
+  model that has learned the language finds both about equally likely, although sums of a few
+  probabilities vary by a factor of several; or
+- at least MEMORISED of the distinct samples are copies of training phrases (by the lower end of
   Wilson's 95 % interval, so that a handful proves nothing), and copies of validation phrases are
-  too few beside them: were phrases of both sorts drawn alike, so many would be training phrases
-  with a probability of CHANCE at most (binomial).
+  too few in comparison: if both were drawn equally, so many would be training phrases with a
+  probability of at most CHANCE (binomial).
 
-**overfits from step N**: validation was best at step N and at the last evaluation is RISE higher,
-relative to its best, while training fell. Where a run has levelled out, validation moves by less
-than one per cent between evaluations; a spike of an unsteady training shows on both.
+**overfits from step N**: validation was best at step N, and at the last evaluation it is higher by
+RISE relative to its best, while training fell. Once a run has levelled out, validation changes by
+less than one per cent between evaluations; a spike of an unstable training shows in both.
 
-**underfit**: a character 5-gram, which only counts, predicts validation phrases better by BEHIND or
-more (where it is all there is to learn, a good model comes as close as that), and there is room
-without harm: either training phrases are hardly easier than validation ones (a gap below GAP of
-the validation figure, about what the choice of a few hundred lines makes), or validation still
-fell by STILL_FALLING or more over the last quarter of the training.
+**underfit**: a character 5-gram predicts validation phrases better by at least BEHIND (when there
+is nothing more to learn, a good model comes this close), and training can continue without harm:
+either training phrases are hardly easier than validation phrases (a gap below GAP of the validation
+figure, which is about the noise of a few hundred lines), or validation still fell by at least
+STILL_FALLING over the last quarter of the training.
 
 **generalises**: none of these.
 
-The curve is the whole run's; untrained, memorises and the gap are of the checkpoint reported on. So
-a report on the best checkpoint of a run that went on too long says that it overfits, and that this
-checkpoint is from before.
+The curve covers the whole run; untrained, memorises and the gap refer to the reported checkpoint.
+So a report on the best checkpoint of a run that trained too long says that the run overfits, and
+that the checkpoint is from before the rise.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ FEW = 20
 
 @dataclass(frozen=True)
 class Point:
-    """An evaluation: bits per byte on the training subset and on validation lines."""
+    """An evaluation: bits per byte on the training subset and on the validation lines."""
 
     step: int
     train: float
@@ -67,12 +67,12 @@ class Point:
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that a verdict rests on; figures in bits per byte.
+    """The data behind a verdict; figures in bits per byte.
 
-    `train` and `val` are of the checkpoint from `step`, `curve` of the run, in order of steps.
-    `distinct_samples` counts different ones, `copies` those that are phrases of a split word for
-    word, `phrases` the distinct phrases of each split, `mass` the sum of their probabilities (None
-    where it wasn't asked for).
+    `train` and `val` belong to the checkpoint from `step`, `curve` to the run, in order of steps.
+    `distinct_samples` counts distinct samples, `copies` those that are exact copies of a split's
+    phrases, `phrases` the distinct phrases of each split, and `mass` is the sum of their
+    probabilities (None if not computed).
     """
 
     step: int
@@ -89,8 +89,10 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Verdict:
-    """`text` is one line in plain words, beginning with the label; `reasons` are the figures looked
-    at, one to a line. `from_step` belongs to `overfits`."""
+    """`text` is one line that begins with the label; `reasons` lists the figures behind it.
+
+    `from_step` is only set for `overfits`.
+    """
 
     label: Label
     text: str
@@ -123,8 +125,8 @@ def _untrained(e: Evidence) -> Verdict | None:
         return None
     return Verdict(
         "untrained",
-        f"untrained: {e.val:.3f} bits/byte on validation phrases, no better than knowing how "
-        f"frequent tokens and characters are ({e.unigram:.3f})",
+        f"untrained: {e.val:.3f} bits/byte on validation phrases, no better than a unigram model "
+        f"({e.unigram:.3f})",
     )
 
 
@@ -137,7 +139,7 @@ def _overfits(e: Evidence) -> Verdict | None:
     best, last = _ends(e.curve)
     if last.val < best.val * (1 + RISE) or last.train >= best.train:
         return None
-    before = ", before that" if e.step <= best.step else ""
+    before = ", before the rise" if e.step <= best.step else ""
     return Verdict(
         "overfits",
         f"overfits from step {best.step}: validation rose from {best.val:.3f} to {last.val:.3f} "
@@ -151,24 +153,24 @@ def _underfits(e: Evidence) -> Verdict | None:
     if e.val < e.ngram * (1 + BEHIND):
         return None
     figures = (
-        f"underfit: {e.val:.3f} bits/byte on validation phrases, where counting characters gets "
+        f"underfit: {e.val:.3f} bits/byte on validation phrases, while a character 5-gram gets "
         f"{e.ngram:.3f}"
     )
     if _gap(e) < GAP:
-        more = "more steps, a higher learning rate or a larger model"
-        return Verdict("underfit", f"{figures}, and {e.train:.3f} on training phrases: {more}")
+        hint = "try more steps, a higher learning rate or a larger model"
+        return Verdict("underfit", f"{figures}, and {e.train:.3f} on training phrases; {hint}")
     if (fell := _still_falling(e.curve)) >= STILL_FALLING:
-        since = f"still falling, by {100 * fell:.0f} % over the last quarter of the training"
-        return Verdict("underfit", f"{figures}; {since}: more steps")
+        since = f"it still fell by {100 * fell:.0f} % over the last quarter of the training"
+        return Verdict("underfit", f"{figures}; {since}: try more steps")
     return None
 
 
 def _generalises(e: Evidence) -> Verdict:
-    beside = "less than" if e.val < e.ngram else "though no less than"
+    beside = "better than" if e.val < e.ngram else "but no better than"
     return Verdict(
         "generalises",
-        f"generalises: {e.val:.3f} bits/byte on phrases it never saw, {e.train:.3f} on those it "
-        f"learned from; {beside} what counting characters gets ({e.ngram:.3f})",
+        f"generalises: {e.val:.3f} bits/byte on validation phrases, {e.train:.3f} on training "
+        f"phrases; {beside} a character 5-gram ({e.ngram:.3f})",
     )
 
 
@@ -178,20 +180,20 @@ _RULES: tuple[Callable[[Evidence], Verdict | None], ...] = (
 
 
 def _by_mass(e: Evidence) -> str:
-    """How memorising shows in probabilities; empty where it doesn't."""
+    """Evidence of memorising in probabilities, or an empty string."""
     if e.mass is None or e.mass["train"] < MEMORISED:
         return ""
     train, val = (e.mass[name] / max(e.phrases[name], 1) for name in ("train", "val"))
     if train < PER_PHRASE * val:
         return ""
     return (
-        f"{100 * e.mass['train']:.0f} % of what it would write unprompted are training phrases "
-        f"word for word, and {100 * e.mass['val']:.2g} % validation phrases"
+        f"{100 * e.mass['train']:.0f} % of unprompted samples would be exact copies of training "
+        f"phrases, {100 * e.mass['val']:.2g} % of validation phrases"
     )
 
 
 def _by_copies(e: Evidence) -> str:
-    """How memorising shows in samples; empty where it doesn't."""
+    """Evidence of memorising in samples, or an empty string."""
     train, val, distinct = e.copies["train"], e.copies["val"], e.distinct_samples
     if not distinct or wilson_interval(train, distinct).low < MEMORISED:
         return ""
@@ -199,13 +201,13 @@ def _by_copies(e: Evidence) -> str:
     if binomial_tail(train, train + val, share) > CHANCE:
         return ""
     return (
-        f"{train} of {distinct} different samples are training phrases word for word, and {val} "
+        f"{train} of {distinct} distinct samples are exact copies of training phrases, {val} of "
         "validation phrases"
     )
 
 
 def _ends(curve: Sequence[Point]) -> tuple[Point, Point]:
-    """Where validation was best (the first of several), and the last evaluation."""
+    """The evaluation with the best validation (the first of several), and the last one."""
     if not curve:
         return (none := Point(0, 0.0, 0.0)), none
     return min(curve, key=lambda point: (point.val, point.step)), curve[-1]
@@ -216,8 +218,8 @@ def _gap(e: Evidence) -> float:
 
 
 def _still_falling(curve: Sequence[Point]) -> float:
-    """How much validation fell over the last quarter of the steps, relative to before; 0 where the
-    evaluations are too far apart to tell."""
+    """The relative fall of validation over the last quarter of the steps; 0 if the evaluations
+    are too far apart to tell."""
     if not curve:
         return 0.0
     last = curve[-1]
@@ -233,24 +235,24 @@ def _reasons(e: Evidence) -> list[str]:
     best, last = _ends(e.curve)
     lines = [
         f"bits/byte at step {e.step}: {e.val:.3f} on validation phrases, {e.train:.3f} on training "
-        f"phrases ({100 * _gap(e):+.0f} % between them)",
-        f"knowing frequencies only: {e.unigram:.3f}; a character 5-gram: {e.ngram:.3f}",
+        f"phrases (a gap of {100 * _gap(e):+.0f} %)",
+        f"baselines: unigram {e.unigram:.3f}, character 5-gram {e.ngram:.3f}",
     ]
     if e.phrases["val"] < FEW:
-        lines.append(f"there are only {e.phrases['val']} validation phrases: all of this is rough")
+        lines.append(f"only {e.phrases['val']} validation phrases: all of these figures are rough")
     if e.curve:
         lines.append(
             f"validation was best at step {best.step} ({best.val:.3f}); at the last evaluation, "
-            f"step {last.step}, it is {last.val:.3f}"
+            f"step {last.step}, it was {last.val:.3f}"
         )
     lines.append(
-        f"of {e.distinct_samples} different samples, {e.copies['train']} are training phrases "
-        f"word for word and {e.copies['val']} validation phrases"
+        f"of {e.distinct_samples} distinct samples, {e.copies['train']} are exact copies of "
+        f"training phrases and {e.copies['val']} of validation phrases"
     )
     if e.mass is not None:
         lines.append(
             f"the probability that an unprompted sample is one of the {e.phrases['train']:,} "
-            f"training phrases is {e.mass['train']:.2g}, one of the {e.phrases['val']:,} "
+            f"training phrases is {e.mass['train']:.2g}, and one of the {e.phrases['val']:,} "
             f"validation phrases {e.mass['val']:.2g}"
         )
     return lines

@@ -1,9 +1,8 @@
-"""Checkpoints: tensors and plain data in one file that is whole or not there.
+"""Checkpoints: tensors and plain data in one file, written atomically.
 
-A save writes a temporary file next to its target, forces it to disk and renames it into place, so
-that a crash or a full disk costs the new checkpoint and never the old one. A load verifies the
-checksum of every record first, because `torch.load` itself takes a flipped bit for a weight, and
-unpickles nothing but tensors and plain data.
+A save writes a temporary file next to its target, flushes it to disk and renames it into place, so
+a crash or a full disk can lose the new checkpoint but never the old one. A load first verifies the
+checksum of every record, which `torch.load` doesn't do, and unpickles only tensors and plain data.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from tp_core.errors import RunFailed, TpError
 from tp_core.files import move, remove_leftovers, whole_file
 from tp_core.runs.directory import RunDir
 
-# Goes up when today's reader would misread what tomorrow's writer saves.
+# Increase when older versions would misread what this version saves.
 FORMAT = 1
 
 _PLAIN = (torch.Tensor, nn.Parameter, str, int, float, bool, type(None))
@@ -47,11 +46,11 @@ def save_checkpoint(path: Path, payload: dict[str, Any], keep: Path | None = Non
         with whole_file(path, partial(_put_in_place, keep=keep)) as file:
             torch.save({**payload, "format": FORMAT}, file)
     except (OSError, RuntimeError) as error:
-        # When a write fails, torch raises an error of its own about it.
+        # When a write fails, torch raises its own error on top.
         cause = error.__context__ if isinstance(error.__context__, OSError) else error
         reason = cause.strerror if isinstance(cause, OSError) and cause.strerror else cause
         raise RunFailed(
-            f"cannot write checkpoint {path}: {reason}; what was saved before is still there"
+            f"cannot write checkpoint {path}: {reason}; the previous checkpoint is intact"
         ) from error
 
 
@@ -77,12 +76,12 @@ def load_last(run: RunDir) -> tuple[dict[str, Any], Path]:
         if not path.exists():
             raise
         payload = _read(path, "cpu")
-        logger.warning("%s; going on from %s", error, path)
+        logger.warning("%s; falling back to %s", error, path)
     return _require_known_format(payload, path), path
 
 
 def _put_in_place(temporary: Path, path: Path, keep: Path | None) -> None:
-    # A damaged file must not push out a good `keep`, on which a resumed training may depend.
+    # A damaged file must not replace an intact `keep`, which a resume may need.
     moved_to = keep if keep is not None and _intact(path) else None
     try:
         if moved_to is not None:
@@ -90,7 +89,7 @@ def _put_in_place(temporary: Path, path: Path, keep: Path | None) -> None:
         move(temporary, path)
     except BaseException:
         if moved_to is not None and not path.exists():
-            with suppress(OSError):  # should this fail too, `keep` is the one to load
+            with suppress(OSError):  # if this fails too, `keep` can still be loaded
                 move(moved_to, path)
         raise
 
@@ -105,24 +104,26 @@ def _intact(path: Path) -> bool:
 
 def _read(path: Path, map_location: str | torch.device) -> dict[str, Any]:
     try:
-        # One open file for both passes: a training may replace `path` in between.
+        # One open file for both passes: training may replace `path` in between.
         with path.open("rb") as file:
             damage = _damage(file)
             if damage is not None:
                 raise TpError(
-                    f"{path} is damaged, or no checkpoint ({damage}): restore it from a copy, "
+                    f"{path} is damaged or not a checkpoint ({damage}): restore it from a backup, "
                     "or use another checkpoint"
                 )
             file.seek(0)
             payload = _unpickle(file, path, map_location)
     except FileNotFoundError:
         raise TpError(
-            f"no checkpoint {path}: 'tp runs list' shows the runs and how far they got"
+            f"no checkpoint {path}: 'tp runs list' lists the runs and their progress"
         ) from None
     except OSError as error:
         raise TpError(f"cannot read checkpoint {path}: {error.strerror or error}") from error
     if not isinstance(payload, dict) or type(payload.get("format")) is not int:
-        raise TpError(f"{path} is a torch file, but no checkpoint of 'tp train': give one of a run")
+        raise TpError(
+            f"{path} is a torch file but not a checkpoint of 'tp train'; use a checkpoint of a run"
+        )
     return payload
 
 
@@ -163,18 +164,18 @@ def _require_known_format(payload: dict[str, Any], path: Path) -> dict[str, Any]
 
 def require_plain(value: object, place: str) -> None:
     """Raises `TypeError` where `value`, called `place`, has something in it that isn't plain."""
-    # Exact types: a subclass is pickled as a reference to its class, which no safe load follows.
+    # Exact types: a subclass is pickled as a reference to its class, which a safe load rejects.
     if isinstance(value, dict) and type(value) in (dict, OrderedDict):
         for key, item in value.items():
             if type(key) not in (str, int):
-                raise TypeError(f"{place} has the key {key!r}: keys are text or integers")
+                raise TypeError(f"{place} has the key {key!r}: keys must be strings or integers")
             require_plain(item, f"{place}[{key!r}]")
     elif isinstance(value, (list, tuple)) and type(value) in (list, tuple):
         for index, item in enumerate(value):
             require_plain(item, f"{place}[{index}]")
     elif type(value) not in _PLAIN:
         raise TypeError(
-            f"{place} is a {type(value).__name__}: checkpoints hold tensors and plain data"
+            f"{place} is a {type(value).__name__}: checkpoints can only hold tensors and plain data"
         )
 
 

@@ -1,8 +1,7 @@
-"""Where a run lives: its directory, its name, and its lock.
+"""The directory of a run, its id, and its lock.
 
-A run is one directory under the runs directory, named by its id: creating it claims the id, and no
-id leads out of the runs directory. What a run killed at any moment leaves is still read here.
-Torch-free.
+A run is a directory inside the runs directory, named by its id. Creating it claims the id, and no
+id can point outside the runs directory. Runs killed at any moment can still be read. Torch-free.
 """
 
 from __future__ import annotations
@@ -25,14 +24,14 @@ LATEST = "latest"
 RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
-# `tp runs list` takes each lock for an instant to see whether it is held; a training that starts at
-# that instant should not fail over it.
+# `tp runs list` briefly takes each lock to see whether it is held; a training that starts at that
+# moment should not fail.
 LOCK_PATIENCE_S = 0.5
 
 
 @dataclass(frozen=True)
 class RunDir:
-    """The names of everything inside one run's directory; creates and reads nothing."""
+    """The paths inside one run's directory; doesn't access the file system."""
 
     path: Path
 
@@ -90,7 +89,7 @@ class RunDir:
 
 
 def new_run_id(now: datetime) -> str:
-    """An id that sorts by time (UTC, to the second) and is new even within one second."""
+    """A unique id that sorts by time (UTC, to the second)."""
     return f"{now.astimezone(timezone.utc):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
 
 
@@ -98,13 +97,13 @@ def check_run_id(run_id: str) -> None:
     """Raise `TpError` unless `run_id` can name a new run."""
     if RUN_ID.fullmatch(run_id) is None:
         raise TpError(
-            f"{_shown(run_id)} is not a run id: use up to 64 letters, digits, '.', '_' and '-', "
-            "beginning with a letter or digit"
+            f"{_shown(run_id)} is not a valid run id: use up to 64 letters, digits, '.', '_' and "
+            "'-', starting with a letter or digit"
         )
     if run_id.lower() == LATEST:
         raise TpError(f"run id '{run_id}' is reserved for the newest run: choose another")
     if _DEVICE.fullmatch(run_id):
-        raise TpError(f"run id '{run_id}' is the name of a device on Windows: choose another")
+        raise TpError(f"run id '{run_id}' is a reserved device name on Windows: choose another")
     if run_id.endswith((".", ".lock")):
         raise TpError(f"run id '{run_id}' must not end in '.' or '.lock': choose another")
 
@@ -121,7 +120,7 @@ def claim_run(runs_dir: Path, run_id: str) -> RunDir:
         runs_dir.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
         raise TpError(
-            f"the runs directory '{runs_dir}' is, or lies below, a file: choose another place"
+            f"the runs directory '{runs_dir}' is a file, or inside one: choose another path"
         ) from None
     except OSError as error:
         raise _cannot_create(runs_dir, error) from error
@@ -146,12 +145,12 @@ def find_run(runs_dir: Path, wanted: str) -> RunDir:
     """
     if RUN_ID.fullmatch(wanted) is None:
         raise TpError(
-            f"{_shown(wanted)} is not a run id: give an id, its beginning, or '{LATEST}'; "
-            "'tp runs list' shows the ids"
+            f"{_shown(wanted)} is not a valid run id: give an id, a unique prefix, or '{LATEST}'; "
+            "'tp runs list' lists the runs"
         )
     runs = {run.id: run for run in runs_in(runs_dir)}
     if not runs:
-        raise TpError(f"there are no runs in '{runs_dir}': 'tp train' makes one")
+        raise TpError(f"no runs in '{runs_dir}': start one with 'tp train'")
     if wanted == LATEST:
         return max(runs.values(), key=lambda run: (created_at(run), run.id))
     if wanted in runs:
@@ -161,16 +160,16 @@ def find_run(runs_dir: Path, wanted: str) -> RunDir:
         return runs[matches[0]]
     if matches:
         shown = ", ".join(matches[:5]) + (", …" if len(matches) > 5 else "")
-        raise TpError(f"'{wanted}' begins {len(matches)} run ids: {shown}; give more of it")
+        raise TpError(f"'{wanted}' matches {len(matches)} run ids: {shown}; give a longer prefix")
     raise TpError(
         f"no run '{wanted}' in '{runs_dir}'.{did_you_mean(wanted, runs)} "
-        "'tp runs list' shows them all"
+        "'tp runs list' lists all of them"
     )
 
 
 @contextmanager
 def lock(run: RunDir) -> Iterator[None]:
-    """Hold `run` for training; the lock ends with the process, however it dies.
+    """Lock `run` for training; the lock is released when the process ends in any way.
 
     Raises `TpError` where another process holds it.
     """
@@ -180,7 +179,7 @@ def lock(run: RunDir) -> Iterator[None]:
     except Timeout:
         raise TpError(
             f"run '{run.id}' is being trained by another process: wait for it or stop it, "
-            "or train under another run id"
+            "or use another run id"
         ) from None
     except (OSError, NotImplementedError) as error:
         raise TpError(
@@ -202,12 +201,12 @@ def is_locked(run: RunDir) -> bool:
     except Timeout:
         return True
     except (OSError, NotImplementedError):
-        return False  # a directory that can't be locked from here, a read-only copy for one
+        return False  # a directory that can't be locked, such as a read-only copy
 
 
 def remove_run(run: RunDir) -> None:
-    """Delete a run. Raises `RunFailed` where some of it can't be."""
-    # Under another name it is no run any more, whatever a deletion cut short leaves of it.
+    """Delete a run. Raises `RunFailed` if part of it can't be deleted."""
+    # Renamed first, so that an interrupted deletion doesn't leave a broken run.
     doomed = run.path.with_name(f".{run.id}.{secrets.token_hex(4)}.deleted")
     try:
         run.path.rename(doomed)
@@ -217,7 +216,7 @@ def remove_run(run: RunDir) -> None:
 
 
 def runs_in(runs_dir: Path) -> list[RunDir]:
-    """The sub-directories that are runs: named like one, really inside, and not someone else's."""
+    """The subdirectories that are runs."""
     try:
         root = runs_dir.resolve()
         entries = [runs_dir / entry.name for entry in runs_dir.iterdir()]
@@ -233,14 +232,14 @@ def _is_run(path: Path, root: Path) -> bool:
         check_run_id(path.name)
         if not path.is_dir() or path.resolve().parent != root:
             return False
-        # The first thing training leaves after the directory itself is one of these.
+        # Training creates one of these right after the directory.
         return any((path / mark).exists() for mark in ("checkpoints", "config.json", ".lock"))
     except (TpError, OSError):
         return False
 
 
 def created_at(run: RunDir) -> datetime:
-    """When a run began, by its provenance, or else by the age of its files."""
+    """When a run started, from its provenance or else from file times."""
     text = json_or_empty(run.provenance_path).get("created")
     if isinstance(text, str):
         with suppress(ValueError):
@@ -260,6 +259,4 @@ def _shown(text: str) -> str:
 
 
 def _cannot_create(path: Path, error: OSError) -> TpError:
-    return TpError(
-        f"cannot create '{path}': {error.strerror or error}; choose a place that can be written"
-    )
+    return TpError(f"cannot create '{path}': {error.strerror or error}; choose a writable path")

@@ -1,4 +1,4 @@
-"""A trained model as files that other programs read: safetensors, JSON, SentencePiece."""
+"""Export a trained model in common formats: safetensors, JSON, SentencePiece."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def export(loaded: LoadedRun, out: Path) -> None:
     `RunFailed` where it can't be written; then there is no `out`.
     """
     if out.exists():
-        raise TpError(f"'{out}' exists: give another --out")
+        raise TpError(f"'{out}' already exists: choose another --out")
     made = RunDir(out.with_name(f".{out.name}.{secrets.token_hex(4)}.tmp"))
     try:
         made.tokenizer_path.parent.mkdir(parents=True)
         tensors = {name: t.contiguous().cpu() for name, t in loaded.model.state_dict().items()}
         metadata = {"format": "pt", "run": loaded.run.id, "step": str(loaded.step)}
         save_file(tensors, made.path / EXPORTED, metadata)
-        # It is made for its owner alone, unlike the files beside it.
+        # safetensors creates it readable only by its owner.
         (made.path / EXPORTED).chmod(loaded.run.config_path.stat().st_mode)
         for source, target in (
             (loaded.run.config_path, made.config_path),

@@ -1,8 +1,8 @@
 """Append-only logs of a run: one JSON object per line.
 
-A process can be killed at any byte, so a line counts only once its newline is on disk: the writer
-hands each line to the operating system in one piece, readers pass over a torn last line, and a
-resume cuts the file back to the length its checkpoint recorded. Torch-free.
+A process can be killed at any byte, so a line only counts once its newline is on disk: the writer
+writes each line in one system call, readers ignore an incomplete last line, and a resume truncates
+the file to the length recorded in its checkpoint. Torch-free.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ class JsonlWriter:
             if written != len(line):
                 self._file.truncate(self.offset)
                 raise RunFailed(
-                    f"cannot write {self._path}: the disk is full; free some and resume"
+                    f"cannot write {self._path}: the disk is full; free some space and resume"
                 )
         except OSError as error:
             raise _cannot_write(self._path, error) from error
         self.offset += len(line)
 
     def flush_to_disk(self) -> None:
-        """Wait until every line written so far would survive a power failure."""
+        """Flush all written lines to disk, so that they survive a power failure."""
         try:
             os.fsync(self._file.fileno())
         except OSError as error:
@@ -88,8 +88,8 @@ def truncate(path: Path, offset: int) -> None:
             file.seek(max(offset - 1, 0))
             if offset > 0 and file.read(1) != b"\n":  # beyond the end there is nothing to read
                 raise TpError(
-                    f"{path} does not fit its checkpoint: it has {length} bytes, and no line that "
-                    f"ends at byte {offset}; restore it, or train again under a new run id"
+                    f"{path} doesn't match its checkpoint: it has {length} bytes and no line that "
+                    f"ends at byte {offset}; restore it, or start a new run"
                 )
             file.truncate(offset)
             file.flush()
@@ -97,8 +97,8 @@ def truncate(path: Path, offset: int) -> None:
     except FileNotFoundError:
         if offset > 0:
             raise TpError(
-                f"{path} is missing, and its checkpoint counts {offset} bytes in it; "
-                "restore it, or train again under a new run id"
+                f"{path} is missing, but its checkpoint refers to {offset} bytes of it; "
+                "restore it, or start a new run"
             ) from None
     except OSError as error:
         raise _cannot_write(path, error) from error
@@ -113,7 +113,7 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
     try:
         lines = path.read_bytes().split(b"\n")
     except FileNotFoundError:
-        raise TpError(f"no such file: {path}; 'tp runs list' shows the runs there are") from None
+        raise TpError(f"no such file: {path}; 'tp runs list' lists the runs") from None
     except OSError as error:
         raise TpError(f"cannot read {path}: {error.strerror or error}") from error
     # What follows the last newline is either nothing or a line still being written.
@@ -126,7 +126,7 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
             if number == len(complete):
                 break  # a power failure can keep a line's length and lose its content
             raise TpError(
-                f"{path}:{number}: damaged line ({error}); restore the file, or delete that line"
+                f"{path}:{number}: damaged line ({error}); restore the file or delete the line"
             ) from None
     return records
 
@@ -145,4 +145,4 @@ def _complete_length(path: Path) -> int:
 
 
 def _cannot_write(path: Path, error: OSError) -> RunFailed:
-    return RunFailed(f"cannot write {path}: {error.strerror or error}; see to that and resume")
+    return RunFailed(f"cannot write {path}: {error.strerror or error}; fix that and resume")

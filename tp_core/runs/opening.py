@@ -1,6 +1,6 @@
-"""Opening what a training left behind: its plan, its tokenizer, and the model of a checkpoint.
+"""Open a run: its plan, its tokenizer, and the model of a checkpoint.
 
-What `tp export` writes is opened the same way.
+The output of `tp export` is opened the same way.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ EXPORTED = "model.safetensors"
 
 @dataclass(frozen=True, eq=False, repr=False)
 class LoadedRun:
-    """A trained model, ready for use; `step` is the one its checkpoint was taken at.
+    """A trained model, ready for use; `step` is the step of its checkpoint.
 
-    `plugin_drift` says of each plugin that isn't the one it was trained with how it differs.
+    `plugin_drift` has a sentence for each plugin that differs from the one it was trained with.
     """
 
     run: RunDir
@@ -51,13 +51,13 @@ class LoadedRun:
 
     @property
     def config(self) -> Config:
-        """The run's config, every default written out."""
+        """The run's config, with all defaults filled in."""
         return self.plan.config
 
 
 @dataclass(frozen=True)
 class Weights:
-    """The tensors of a model, and the step they were taken at."""
+    """The weights of a model, and their step."""
 
     tensors: Mapping[str, torch.Tensor]
     step: int
@@ -66,7 +66,7 @@ class Weights:
 def load_run(
     path: str | Path, checkpoint: str = "best_val", *, strict_plugins: bool = False
 ) -> LoadedRun:
-    """Open a run's directory, or one that `tp export` wrote, from Python.
+    """Open a run's directory, or the output of `tp export`.
 
     ```python
     from tp_core.interfaces import SequenceInfo
@@ -76,13 +76,15 @@ def load_run(
     logits, _ = run.model(ids, SequenceInfo.of_rows(torch.tensor([ids.shape[1]]), ids.shape[1]))
     ```
 
-    The model is in evaluation mode, on the best device there is; `run.config` is its config. Where
-    installed plugins differ from those it was trained with, a warning says so; `strict_plugins`
-    makes that an error. Raises `TpError` where there is nothing to open.
+    The model is in evaluation mode, on the best available device; `run.config` is its config. Warns
+    if installed plugins differ from those it was trained with; with `strict_plugins`, that is an
+    error. Raises `TpError` if the run can't be opened.
     """
     run = RunDir(Path(path))
     if not run.path.is_dir():
-        raise TpError(f"no such directory: {run.path}; give a run's, or one 'tp export' wrote")
+        raise TpError(
+            f"no such directory: {run.path}; give the directory of a run or of 'tp export'"
+        )
     loaded = open_run(run, checkpoint, strict_plugins=strict_plugins)
     for sentence in loaded.plugin_drift:
         warnings.warn(sentence, stacklevel=2)
@@ -90,14 +92,14 @@ def load_run(
 
 
 def open_plan(run: RunDir) -> Plan:
-    """The plan of a run, its components as installed now.
+    """The plan of a run, with the components as currently installed.
 
-    Raises `TpError` with what to install where a component's distribution is missing.
+    Raises `TpError` with what to install if a component's distribution is missing.
     """
     if not run.config_path.exists():
         raise UnusableRun(
-            f"run '{run.id}' has no config.json: it was stopped before it began, or damaged; "
-            "'tp train' makes a new one"
+            f"run '{run.id}' has no config.json: it was stopped before training began, or is "
+            "damaged; start a new run with 'tp train'"
         )
     catalogue = Catalogue()
     installed = {plugin.distribution for plugin in catalogue.plugins}
@@ -109,28 +111,28 @@ def open_plan(run: RunDir) -> Plan:
     if missing:
         lines = [
             f"run '{run.id}' uses {c['kind']} '{c['name']}', "
-            f"and {c['distribution']} is not installed"
+            f"but {c['distribution']} is not installed"
             for c in missing
         ]
         wanted = " ".join(map(_as_argument, requirements(missing)))
         raise UnusableRun(
-            "\n".join([*lines, f"Install it as the run had it: pip install {wanted}"])
+            "\n".join([*lines, f"Install the version used by the run: pip install {wanted}"])
         )
     return make_plan(read_config(run.config_path), catalogue=catalogue)
 
 
 def _as_argument(requirement: str) -> str:
-    """A line of a requirements file as a shell takes it."""
+    """A line of a requirements file, quoted for a shell."""
     return requirement if requirement.startswith("-e ") else shlex.quote(requirement)
 
 
 def open_run(
     run: RunDir, checkpoint: str = "best_val", *, strict_plugins: bool = False
 ) -> LoadedRun:
-    """The model of a run's checkpoint, in evaluation mode, on the best device there is.
+    """Load a checkpoint's model in evaluation mode, on the best available device.
 
-    Raises `TpError` where there is no such checkpoint, or it doesn't fit; with `strict_plugins`,
-    also where a plugin isn't the one it was trained with.
+    Raises `TpError` if there is no such checkpoint or it doesn't fit the model; with
+    `strict_plugins`, also if a plugin differs from the one it was trained with.
     """
     exported = run.path / EXPORTED
     path = exported if exported.exists() else _checkpoint_path(run, checkpoint)
@@ -161,13 +163,13 @@ def _checkpoint_path(run: RunDir, checkpoint: str) -> Path:
     path = run.checkpoints_dir / f"{checkpoint}.pt"
     if not re.fullmatch(r"\w+", checkpoint) or not path.exists():
         others = [p.stem for p in sorted(run.checkpoints_dir.glob("*.pt")) if p.stem != "previous"]
-        hint = f"it has: {', '.join(others)}" if others else "it has none"
+        hint = f"available: {', '.join(others)}" if others else "it has no checkpoints"
         raise UnusableRun(f"run '{run.id}' has no checkpoint '{checkpoint}'; {hint}")
     return path
 
 
 def plugin_drift_of(run: RunDir, plan: Plan) -> list[str]:
-    """How the plugins a run's plan uses differ from those it was trained with, a sentence each."""
+    """A sentence for each plugin of a run that differs from the one it was trained with."""
     records = read_json(run.provenance_path).get("components", [])
     return plugin_drift(run.id, records, (chosen.registered.plugin for chosen in plan.components()))
 
@@ -186,14 +188,17 @@ def _exported(path: Path) -> Weights:
             names = file.keys()
             return Weights({name: file.get_tensor(name) for name in names}, step)
     except (SafetensorError, OSError, KeyError, ValueError) as error:
-        raise TpError(f"{path} is damaged, or not of 'tp export' ({error}): export again") from None
+        raise TpError(
+            f"{path} is damaged or was not written by 'tp export' ({error}): export the run again"
+        ) from None
 
 
 def doesnt_fit(what: str, error: Exception) -> TpError:
-    """The error that a checkpoint's tensors are not those of the model built for them."""
-    # The first line of torch's own says only that there is an error.
+    """The error for a checkpoint whose tensors don't match the model."""
+    # The first line of torch's message has no details.
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     detail = lines[1] if len(lines) > 1 else "".join(lines)
     return TpError(
-        f"{what} fits neither config.json as it is now nor the components as installed: {detail}"
+        f"{what} doesn't match the model; config.json or an installed component has changed "
+        f"({detail})"
     )

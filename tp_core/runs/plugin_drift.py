@@ -1,4 +1,4 @@
-"""Whether the plugins installed now are those a run was trained with. Torch-free."""
+"""Detect differences between installed plugins and those a run was trained with. Torch-free."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ def plugin_drift(
         name, then = plugin.distribution, record.get("version")
         if then != plugin.version:
             found.append(
-                f"run '{run_id}' was trained with {name} {then}, and {plugin.version} is "
-                f"installed; pip install {name}=={then} brings that back"
+                f"run '{run_id}' was trained with {name} {then}, but {plugin.version} is "
+                f"installed; to restore it: pip install {name}=={then}"
             )
             continue
         sha256 = record.get("source_sha256")
         if sha256 is not None and sha256 != plugin_sha256(plugin):
             found.append(
-                f"run '{run_id}' was trained with other sources of {name} {then} than are "
-                "installed: its components may compute something else now"
+                f"run '{run_id}' was trained with {name} {then}, whose installed sources have "
+                "changed since: its components may behave differently"
             )
     return found
 
@@ -44,7 +44,7 @@ def plugin_sha256(plugin: Plugin) -> str | None:
 
 
 def requirements(records: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Lines for pip that bring back the distributions of a run's components, each once.
+    """Requirement lines for pip that restore the distributions of a run's components.
 
     One from an index is pinned to its version; one from elsewhere is named as PEP 610 recorded it:
     a commit, an archive with its hash, a directory (editable: `-e`).

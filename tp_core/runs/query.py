@@ -1,4 +1,4 @@
-"""Choosing among runs by what their configs say. Torch-free."""
+"""Filter and sort runs by their configs. Torch-free."""
 
 from __future__ import annotations
 
@@ -87,14 +87,14 @@ def _order(value: Any) -> tuple[int, float, str]:
 
 
 def _check(key: str, runs: Sequence[FoundRun], figures: bool) -> None:
-    """Raise `TpError` for a key that is in no config: it is a slip, not an empty answer."""
+    """Raise `TpError` for a key that is in no config, which is probably a typo."""
     if not runs or (figures and key in FIGURES):
         return
     if all(at(run.config, key, _MISSING) is _MISSING for run in runs):
         known = {name for run in runs for name in _keys(run.config)} | (
             set(FIGURES) if figures else set()
         )
-        others = f" Beside config keys there are {', '.join(FIGURES)}." if figures else ""
+        others = f" Besides config keys, use {', '.join(FIGURES)}." if figures else ""
         raise TpError(f"no run's config has '{key}'.{did_you_mean(key, sorted(known))}{others}")
 
 

@@ -1,4 +1,4 @@
-"""What a run's files say about it, whatever state it is in. Torch-free."""
+"""Summarise a run from its files, in whatever state it is. Torch-free."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Status = Literal["running", "finished", "interrupted", "diverged", "crashed"]
 
 @dataclass(frozen=True)
 class RunSummary:
-    """One row of `tp runs list`; None is what the run's files do not say.
+    """One row of `tp runs list`; None for what the run's files don't say.
 
     `best_val_loss` is in nats per token, `best_val_bits_per_byte` belongs to the same evaluation.
     """
@@ -42,7 +42,7 @@ def summarize(run: RunDir) -> RunSummary:
     summary = json_or_empty(run.summary_path)
     status = _status(run, summary)
     step, best = _whole(summary.get("step")), _object(summary.get("best_val"))
-    if status in ("running", "crashed"):  # a summary there is one of the training before a resume
+    if status in ("running", "crashed"):  # an existing summary is from before a resume
         step, best = _from_metrics(run)
     train = _object(json_or_empty(run.config_path).get("train"))
     return RunSummary(

@@ -1,7 +1,7 @@
-"""A package of one's own, to start from: the files of `tp plugins new`.
+"""Create a plugin package: the files of `tp plugins new`.
 
-The component is a copy of its kind's minimal one (`tp_core.testing.minimal`) under the name asked
-for; the files around it are `templates/`. Torch-free.
+The component is a copy of its kind's minimal component (`tp_core.testing.minimal`) with the given
+name; the other files come from `templates/`. Torch-free.
 """
 
 from __future__ import annotations
@@ -104,8 +104,8 @@ def write(package: ScaffoldedPackage, parent: Path) -> Path:
     place = parent / package.distribution
     if os.path.lexists(place):
         raise TpError(
-            f"{place} is there already, and nothing was written: choose another name, "
-            "or another place with --dir"
+            f"{place} already exists; nothing was written: choose another name, "
+            "or another directory with --dir"
         )
     made = next(path for path in [*reversed(place.parents), place] if not path.exists())
     try:
@@ -119,7 +119,7 @@ def write(package: ScaffoldedPackage, parent: Path) -> Path:
             raise
         raise TpError(
             f"cannot write {error.filename or place}: {error.strerror or error}; "
-            "choose another place with --dir"
+            "choose another directory with --dir"
         ) from error
     return place
 
@@ -130,33 +130,31 @@ def which_kind(text: str) -> str:
     for kind in KINDS:
         if word in (kind, f"{kind}s"):
             return kind
-    near = did_you_mean(word, KINDS) or f" There are: {', '.join(KINDS)}."
-    raise TpError(f"no kind '{text}'.{near}")
+    near = did_you_mean(word, KINDS) or f" Kinds: {', '.join(KINDS)}."
+    raise TpError(f"unknown kind '{text}'.{near}")
 
 
 def _check_name(kind: str, name: str) -> None:
     if not _NAME.fullmatch(name) or len(name) > _LONGEST:
         fitting = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_0123456789")[:_LONGEST]
-        hint = f"; '{fitting.strip('_')}' would do" if _NAME.fullmatch(fitting.strip("_")) else ""
+        hint = f"; try '{fitting.strip('_')}'" if _NAME.fullmatch(fitting.strip("_")) else ""
         raise TpError(
-            f"name '{name}': write lower case letters and digits, in words joined by single "
-            f"underscores, a letter first, {_LONGEST} characters at most{hint}"
+            f"name '{name}' is invalid: use lowercase letters, digits and single underscores, "
+            f"starting with a letter, at most {_LONGEST} characters{hint}"
         )
     if name in RESERVED:
-        raise TpError(
-            f"name '{name}': tp-{name} and tp_{name} are names of tp's own; choose another"
-        )
+        raise TpError(f"name '{name}': tp-{name} and tp_{name} are reserved; choose another")
     for registered in (c for one in Catalogue().load_distribution(OWN) for c in one.components):
         if registered.kind == kind and name in registered.names:
             raise TpError(
-                f"{kind} '{name}' is built in, and a built-in keeps its name: yours would only be "
-                f"reached as 'tp-{name.replace('_', '-')}:{name}'. Choose another name"
+                f"{kind} '{name}' is built in and takes precedence: yours would only be "
+                f"available as 'tp-{name.replace('_', '-')}:{name}'. Choose another name"
             )
     taken = importlib.util.find_spec(f"tp_{name}")
     if taken is not None:
         raise TpError(
-            f"a package tp_{name} is installed already ({taken.origin or 'no file'}): choose "
-            f"another name, or remove it: pip uninstall tp-{name.replace('_', '-')}"
+            f"package tp_{name} is already installed ({taken.origin or 'no file'}): choose "
+            f"another name, or uninstall it: pip uninstall tp-{name.replace('_', '-')}"
         )
 
 

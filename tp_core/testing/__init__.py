@@ -1,6 +1,6 @@
-"""The conformance kit: does a component keep what its kind's contract promises?
+"""The conformance kit: tests that components fulfil the contract of their kind.
 
-In a plugin's own tests, this is the whole file:
+To test a plugin, put this in a test file:
 
 ```python
 from tp_core.testing import conformance
@@ -8,7 +8,7 @@ from tp_core.testing import conformance
 test_components = conformance("tp-relu2")
 ```
 
-`run_conformance` gives the same checks as data, `tp plugins test DIST` on the command line.
+`run_conformance` returns the same results as data; `tp plugins test DIST` prints them.
 Importing this package imports neither torch nor pytest.
 """
 

@@ -1,4 +1,4 @@
-"""Checks of how a component is built, copied, saved and moved."""
+"""Checks that components can be built, copied, saved and moved."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tp_core.testing.tensors import held, random_draws, registered
 
 @check(*KINDS)
 def builds(case: Case) -> Finding:
-    """It can be had, with these options, at the sizes of a tiny model."""
+    """It can be built with these options, at the sizes of a tiny model."""
     if case.refusal:
         return Finding(fault=case.refusal)
     for harness in case.harnesses:
@@ -34,7 +34,7 @@ def builds(case: Case) -> Finding:
 
 @harness_check(*LAYER_KINDS, first_only=True)
 def seed_determinism(harness: Harness) -> Finding:
-    """One seed gives one start, whatever the global generators hold, and these don't move."""
+    """Initial values depend only on the seed, and building leaves global generators unchanged."""
     starts = []
     for state in (0, 1):
         with global_generators(state):
@@ -42,36 +42,38 @@ def seed_determinism(harness: Harness) -> Finding:
             starts.append(held(harness.build_model(moved=False)))
             if generator_states() != before:
                 return Finding(
-                    fault="building it moves a global random generator (torch's, NumPy's "
-                    "or Python's); draw start values from torch's generator only, in "
-                    "the constructor, where it is set aside"
+                    fault="building it advances a global random generator (torch's, NumPy's "
+                    "or Python's); only draw initial values from torch's generator, in "
+                    "the constructor, where it is isolated"
                 )
     first, second = starts
     for name, tensor in first.items():
         if name not in second or not torch.equal(tensor, second[name]):
-            return Finding(fault=f"'{name}' starts elsewhere when built again with the same seed")
+            return Finding(
+                fault=f"'{name}' has other initial values when built again with the same seed"
+            )
     return PASSED
 
 
 @harness_check(*LAYER_KINDS, first_only=True)
 def seed_used(harness: Harness) -> Finding:
-    """Another seed gives other start values: every random draw follows it."""
+    """Another seed gives other initial values: every random draw depends on it."""
     first, second = (_draws(harness, seed) for seed in (1, 2))
     for one, other in zip(first, second, strict=False):
         constant = one.numel() == 0 or bool((one == one.flatten()[0]).all())
         if one.shape == other.shape and torch.equal(one, other) and not constant:
             return Finding(
-                fault=f"random numbers of shape {tuple(one.shape)} are drawn alike under two "
-                "seeds; use no generator of your own and no manual_seed in the constructor"
+                fault=f"random numbers of shape {tuple(one.shape)} are the same for two seeds; "
+                "don't use your own generator or manual_seed in the constructor"
             )
     return PASSED
 
 
 @harness_check(*LAYER_KINDS, first_only=True)
 def state_dict_round_trip(harness: Harness) -> Finding:
-    """A trained model's state_dict, loaded over another start, gives the same model.
+    """A trained model's state_dict, loaded into another model, gives the same model.
 
-    Tolerance 0: equal numbers through equal operations.
+    Tolerance 0: the same operations on the same numbers.
     """
     source, target = harness.build_model(seed=1), harness.build_model(seed=2)
     learn(source)
@@ -84,7 +86,7 @@ def state_dict_round_trip(harness: Harness) -> Finding:
 
 @harness_check(*LAYER_KINDS, first_only=True)
 def tensors_registered(harness: Harness) -> Finding:
-    """Every tensor it holds is a parameter or a buffer, so that .to(device) moves it."""
+    """All its tensors are parameters or buffers, so that .to(device) moves them."""
     model = harness.build_model()
     model(some_tokens(2), full_rows(2))  # some are made when first needed
     known = {id(tensor) for tensor in registered(model).values()}
@@ -92,14 +94,14 @@ def tensors_registered(harness: Harness) -> Finding:
     if loose:
         return Finding(
             fault=f"'{loose[0]}' is a tensor that .to(device) doesn't move: "
-            "make it a parameter, or register_buffer it"
+            "make it a parameter, or use register_buffer"
         )
     return PASSED
 
 
 @harness_check(*LAYER_KINDS, first_only=True)
 def deepcopy(harness: Harness) -> Finding:
-    """A deep copy computes the same, and shares nothing with the original. Tolerance 0."""
+    """A deep copy computes the same and shares nothing with the original. Tolerance 0."""
     model = harness.build_model()
     twin = copy.deepcopy(model)
     same = _alike(twin, model, "a deep copy")
@@ -117,7 +119,7 @@ def deepcopy(harness: Harness) -> Finding:
 
 @harness_check(*LAYER_KINDS, first_only=True)
 def evaluation_repeats(harness: Harness) -> Finding:
-    """In evaluation the same input gives the same output: no dropout, no memory. Tolerance 0."""
+    """In evaluation, the same input gives the same output: no dropout, no memory. Tolerance 0."""
     worst = Worst(0.0)
     tokens, seq = some_tokens(2), full_rows(2)
     with torch.no_grad():
@@ -136,7 +138,7 @@ def _draws(harness: Harness, seed: int) -> list[Tensor]:
 
 
 def learn(model: Decoder, steps: int = 2) -> None:
-    """A little gradient descent, as the training loop does it, so that what learns has moved."""
+    """A few steps of gradient descent, as in the training loop."""
     with training(model):
         for step in range(steps):
             tokens, seq = some_tokens(3, purpose=f"learn {step}"), full_rows(3)

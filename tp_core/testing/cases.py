@@ -1,4 +1,4 @@
-"""What is tested: each component of a distribution with each set of its options."""
+"""Test cases: each component of a distribution with each set of its options."""
 
 from __future__ import annotations
 
@@ -32,25 +32,25 @@ class Case:
 
     @property
     def harnesses(self) -> list[Harness]:
-        """The models it is looked at in. Raises `NotApplicable` where none can be made."""
+        """The models it is tested in. Raises `NotApplicable` if none can be built."""
         if self.refusal:
             raise NotApplicable(f"can't be built: {self.refusal}")
         return _harnesses(self)
 
     @property
     def harness(self) -> Harness:
-        """The first of its models."""
+        """The first of its harnesses."""
         return self.harnesses[0]
 
     @cached_property
     def reference(self) -> Harness:
-        """The first harness, with the option that is varied left alone."""
+        """The first harness, without the change to the varied option."""
         written = as_written(self.registered.qualified, self.variant.reference)
         return harnesses(self.catalogue, self.kind, written)[0]
 
     @cached_property
     def refusal(self) -> str:
-        """Why these options can't be had at the kit's sizes, if so."""
+        """Why these options can't be built at the kit's sizes, or an empty string."""
         if self.variant.fault:
             return self.variant.fault
         try:
@@ -62,14 +62,14 @@ class Case:
         return ""
 
 
-@lru_cache(maxsize=2)  # checks come case by case: the models of earlier ones are let go
+@lru_cache(maxsize=2)  # checks run case by case, so models of earlier cases can be released
 def _harnesses(case: Case) -> list[Harness]:
     written = as_written(case.registered.qualified, case.variant.options)
     return harnesses(case.catalogue, case.kind, written)
 
 
 def kit_catalogue() -> Catalogue:
-    """What is installed, and the partners. A distribution named for testing counts as enabled."""
+    """The installed plugins and the kit's partners. Disabled distributions are included."""
     return Catalogue([*discover(), *PLUGINS], disable="")
 
 
@@ -79,9 +79,9 @@ def cases(
     kinds: Sequence[str] | None = None,
     names: Sequence[str] | None = None,
 ) -> list[Case]:
-    """Every component of a distribution with every set of its options.
+    """All components of a distribution with all sets of options.
 
-    Raises `TpError` where the distribution isn't installed, doesn't load, or has none of `names`.
+    Raises `TpError` if the distribution isn't installed, doesn't load, or lacks one of `names`.
     """
     from packaging.utils import canonicalize_name
 
@@ -91,8 +91,8 @@ def cases(
         others = [p.distribution for p in catalogue.plugins if p.distribution != DISTRIBUTION]
         known, near = ", ".join(dict.fromkeys(others)), did_you_mean(distribution, others)
         raise TpError(
-            f"no installed distribution '{distribution}' brings components.{near} "
-            f"There are: {known}. Not yet installed? pip install {distribution}"
+            f"no installed distribution '{distribution}' provides components.{near} "
+            f"Available: {known}. To install it: pip install {distribution}"
         )
     for one in loaded:
         if one.broken:
@@ -100,6 +100,6 @@ def cases(
     found = [c for one in loaded for c in one.components if kinds is None or c.kind in kinds]
     for name in names or ():
         if all(name not in c.names for c in found):
-            raise TpError(f"{distribution} has no component '{name}' of a kind asked for")
+            raise TpError(f"{distribution} has no component '{name}' of the requested kinds")
     wanted = [c for c in found if names is None or any(name in names for name in c.names)]
     return [Case(c, variant, catalogue) for c in wanted for variant in variants(c.component)]

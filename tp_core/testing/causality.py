@@ -19,7 +19,7 @@ _CUTS = (0, LENGTH // 2, LENGTH - 2)  # the last token that is looked at
 def causality_gradient(harness: Harness) -> Finding:
     """The gradient of earlier outputs with respect to later tokens is exactly zero.
 
-    Tolerance 0: what is masked has weight zero, and zero times anything finite is zero.
+    Tolerance 0: masked tokens have weight zero, so their gradient is exactly zero.
     """
     model = harness.model
     inputs: list[Tensor] = []
@@ -38,10 +38,10 @@ def causality_gradient(harness: Harness) -> Finding:
                     seen = (logits * noise("cotangent", *logits.shape))[:, : cut + 1].sum()
                     gradient = torch.autograd.grad(seen, inputs[-1], retain_graph=True)[0]
                     if not bool(gradient[:, : cut + 1].any(-1).all()):
-                        return Finding(fault=f"{path}: a token doesn't reach its own output")
+                        return Finding(fault=f"{path}: a token doesn't influence its own output")
                     leak = float(gradient[:, cut + 1 :].abs().max())
                     worst.add(
-                        leak, f"{path}: the gradient of outputs up to token {cut} at later ones"
+                        leak, f"{path}: the gradient of outputs up to token {cut} at later tokens"
                     )
     finally:
         handle.remove()
@@ -52,7 +52,7 @@ def causality_gradient(harness: Harness) -> Finding:
 def causality_change(harness: Harness) -> Finding:
     """Changing or cutting off later tokens doesn't change earlier outputs.
 
-    It finds what a gradient doesn't see: statistics over time that are detached, an argmax.
+    This finds leaks without a gradient, such as detached statistics over time or an argmax.
     """
     worst = Worst(ROUNDING)
     rows = len(_CUTS)

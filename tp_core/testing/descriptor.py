@@ -1,4 +1,4 @@
-"""Checks of what stands in the descriptor: light to load, complete, and as good as its config."""
+"""Checks of descriptors: they load without torch, are complete, and survive a round trip."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ print(load(Plugin(*sys.argv[1:])).broken)
 
 
 def _defaults(case: Case) -> bool:
-    """What doesn't depend on options is asked once."""
+    """Checks that don't depend on options run once."""
     return case.variant.text == DEFAULTS
 
 
@@ -47,15 +47,15 @@ def _load_without_torch(plugin: Plugin) -> str:
 
 @check(*KINDS, when=_defaults)
 def torch_free(case: Case) -> Finding:
-    """The plugin's descriptors load where torch can't be imported."""
+    """The plugin's descriptors load without importing torch."""
     broken = _load_without_torch(case.registered.plugin)
-    hint = "descriptors import tp_core, and leave torch and tp_core.interfaces to their targets"
+    hint = "import only tp_core in descriptors; torch and tp_core.interfaces belong in the targets"
     return Finding(fault=f"{broken}; {hint}") if broken else PASSED
 
 
 @check(*KINDS, when=_defaults)
 def described(case: Case) -> Finding:
-    """There is a summary, of one line."""
+    """It has a one-line summary."""
     summary = case.registered.component.summary
     if not summary.strip() or len(summary.splitlines()) > 1:
         return Finding(fault=f"its summary must be one line, not {summary!r}")
@@ -64,22 +64,22 @@ def described(case: Case) -> Finding:
 
 @check("positional_encoding", when=_defaults)
 def needs_declared(case: Case) -> Finding:
-    """The sites it says it needs are those its class has methods for."""
+    """The sites in its `needs` are those its class has methods for."""
     needs = set(case.registered.component.needs)
     cls = load_class(case.harness.resolved)
     has = {site for site in SITES if callable(getattr(cls, site, None))}
     if needs != has:
         shown = (", ".join(sorted(sites)) or "none" for sites in (needs, has))
-        return Finding(fault="declares needs {}; its methods are {}".format(*shown))
+        return Finding(fault="its needs are {}, but its class has methods for {}".format(*shown))
     return PASSED
 
 
 @check(*KINDS)
 def options_round_trip(case: Case) -> Finding:
-    """Options written to config.json and read back are the same options."""
+    """Options are unchanged after a round trip through config.json."""
     resolved = case.harness.resolved
     text = json.dumps(resolved.options.model_dump(mode="json"), allow_nan=False)
     again = resolve_spec(case.catalogue, Spec(resolved.name, json.loads(text), resolved.kind))
     if again.options != resolved.options:
-        return Finding(fault=f"{resolved.options!r} comes back as {again.options!r}")
+        return Finding(fault=f"{resolved.options!r} is read back as {again.options!r}")
     return PASSED

@@ -36,9 +36,9 @@ def _is_varied(case: Case) -> bool:
 
 @check(*KINDS, when=_is_varied, unvaried=True)
 def effect(case: Case) -> Finding:
-    """The option changes something: the output, the loss, the gradients, the state, what is learnt.
+    """The option has an effect: on the output, loss, gradients, state, or what is learned.
 
-    With and without it a component starts alike and does the same otherwise, so one bit is enough.
+    Both components start with the same values, so a difference of one bit is enough.
     """
     if case.variant.fault:
         return Finding(fault=case.variant.fault)
@@ -49,8 +49,8 @@ def effect(case: Case) -> Finding:
     change = max(_change(one, without[name]) for name, one in with_option.items())
     if change == 0:
         return Finding(
-            fault=f"nothing changes with {case.variant.text}: use the option, or drop it "
-            "(a value that works only beside another is written as an example of both)",
+            fault=f"{case.variant.text} has no effect: use the option or remove it (for a value "
+            "that only works with another option, give an example with both)",
             measured=0.0,
         )
     return Finding(measured=change)
@@ -58,13 +58,13 @@ def effect(case: Case) -> Finding:
 
 def _change(one: object, other: object) -> float:
     if isinstance(one, Tensor) and isinstance(other, Tensor):
-        # Bits may differ where a root mean square is dwarfed by something large.
+        # Bits may still differ if the relative difference underflows.
         return difference(one, other) or (0.0 if torch.equal(one, other) else 1e-12)
     return 0.0 if one == other else math.inf
 
 
 def model_trace(harness: Harness) -> Mapping[str, Tensor]:
-    """All that can be observed of a harness's model, by name."""
+    """Everything observable of a harness's model, by name."""
     model = harness.build_model()
     found: dict[str, Tensor] = {}
     tokens = some_tokens(3)

@@ -1,4 +1,4 @@
-"""Running a model over a batch in one way or another, and comparing what comes out."""
+"""Run a model over a batch in different ways, and compare the outputs."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def seeded(seed: int, model: Decoder, tokens: Tensor, seq: SequenceInfo) -> tupl
 
 
 def through_block(block: Any, x: Tensor, seq: SequenceInfo) -> Any:
-    """What a block returns of x [B, T, D] as the model's only layer, its own stream left again."""
+    """The output of a block for x [B, T, D] as the model's only layer, with enter and leave."""
     wide = hasattr(block, "enter")
     returned = block(block.enter(x) if wide else x, seq, None)
     if not wide or not isinstance(returned, tuple):

@@ -1,7 +1,7 @@
-"""Tiny real models around one component, with the kit's partners for everything else.
+"""Harnesses: tiny models around one component, with the kit's partners for everything else.
 
-A harness is one such model. Attentions are seen with every partner encoding they can serve,
-encodings with a partner attention that offers every site, with and without a window.
+Attentions are tested with every partner encoding that they support, encodings with a partner
+attention that offers every site, with and without a window.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from tp_core.testing.partners import partner
 
 @dataclass(frozen=True, eq=False)
 class Harness:
-    """A plan with the component of `kind` under test in it; `label` tells its harnesses apart."""
+    """A plan that contains the component of `kind` under test; `label` identifies the harness."""
 
     kind: str
     label: str
@@ -51,27 +51,27 @@ class Harness:
 
     @cached_property
     def model(self) -> Decoder:
-        """A model to look at in evaluation mode, its start values moved; not to be changed."""
+        """The model in evaluation mode, with perturbed initial values; must not be changed."""
         return self.build_model()
 
     @cached_property
     def stochastic(self) -> bool:
-        """Whether the model draws random numbers in training, so that two passes differ."""
+        """Whether two passes in training mode differ, because the model draws random numbers."""
         tokens = some_tokens(2)
         with training(self.model), torch.no_grad():
             first, second = (seeded(seed, self.model, tokens, full_rows(2))[0] for seed in (0, 1))
         return not torch.equal(first, second)
 
     def build_model(self, seed: int = 1, *, moved: bool = True, dropout: float = 0.0) -> Decoder:
-        """A new model, in evaluation mode. `moved` adds noise to every parameter, so that one that
-        starts at zero or one doesn't hide what it multiplies."""
+        """A new model, in evaluation mode. `moved` adds noise to every parameter, because those
+        that start at zero or one would hide what they multiply."""
         model = Decoder(self._with(seed, dropout), VOCAB)
         if moved:
             move(model)
         return model.eval()
 
     def build_component(self, seed: int = 1, *, moved: bool = True, **dims: int) -> Any:
-        """The component under test on its own, as layer 0 would have it, in evaluation mode."""
+        """The component under test on its own, built as for layer 0, in evaluation mode."""
         builder = Builder(self._with(seed), VOCAB, VOCABULARY)
         layer = self.plan.layers[0]
         if self.kind == "positional_encoding":
@@ -131,22 +131,25 @@ def harnesses(catalogue: Catalogue, kind: str, written: Any) -> list[Harness]:
 
 
 def plan_of(catalogue: Catalogue, *, mlp_enabled: bool = True, **written: Any) -> Plan:
-    """A plan of partners with some of them replaced, and with nothing else in its lists.
+    """A plan of partners, some of them replaced; lists only contain the replacements.
 
-    Raises `ConfigError` where they don't fit.
+    Raises `ConfigError` if they don't fit together.
     """
     data: dict[str, dict[str, Any]] = {"model": {**SIZES, "mlp_enabled": mlp_enabled}}
     for name, kind in KINDS.items():
         one = written.get(name, partner("bare" if name == "positional_encoding" else "minimal"))
         if name == "block" and name not in written:
-            one = {"name": one, "start": 1.0}  # so that what is tested counts in full
+            one = {
+                "name": one,
+                "start": 1.0,
+            }  # gain 1, so that the tested component has full effect
         several = [one] if name in written else []
         data.setdefault(kind.section, {})[kind.key] = several if kind.many else one
     return make_plan(Source(data, Path("conformance"), lambda key: None), (), catalogue)
 
 
 def modes(harness: Harness) -> Iterator[str]:
-    """The harness's model in evaluation mode, then in training mode unless that draws numbers."""
+    """Put the model in evaluation mode, then in training mode unless that is stochastic."""
     yield "in evaluation"
     if not harness.stochastic:
         with training(harness.model):
@@ -156,7 +159,7 @@ def modes(harness: Harness) -> Iterator[str]:
 def move(module: nn.Module) -> None:
     """Add noise to every parameter, the same for parameters of one name and shape.
 
-    Sized so that every part has its say: embeddings of order 1, matrices a tenth, others a third.
+    Scaled so that every part matters: 1 for embeddings, 0.1 for matrices, 0.3 for others.
     """
     modules = dict(module.named_modules())
     with torch.no_grad():
@@ -167,12 +170,12 @@ def move(module: nn.Module) -> None:
 
 
 def refusal(error: ConfigError) -> str:
-    """What a plan was refused for, in one line, with the sizes it was refused at."""
+    """Why a plan was rejected, in one line, with the kit's sizes."""
     problems = "; ".join(problem.message for problem in error.problems)
     sizes = ", ".join(f"{name} = {size}" for name, size in SIZES.items())
-    return f"refused at the kit's sizes ({sizes}): {problems}"
+    return f"rejected at the kit's sizes ({sizes}): {problems}"
 
 
 def as_written(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """A component as a config writes it."""
+    """A component as written in a config."""
     return {"name": name, **options}

@@ -1,4 +1,4 @@
-"""What models are shown: sizes, tokens and noise that depend on their purpose alone, layouts."""
+"""Inputs of the tested models: sizes, layouts, and tokens and noise that depend on a purpose."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ CPU = torch.device("cpu")
 
 
 def noise(purpose: str, *shape: int) -> Tensor:
-    """Standard normal numbers that depend on their purpose alone."""
+    """Standard normal numbers that depend only on `purpose`."""
     generator = torch.Generator().manual_seed(derive_seed(0, "conformance", purpose))
     return torch.randn(shape, generator=generator)
 
 
 def some_tokens(batch: int, length: int = LENGTH, purpose: str = "") -> Tensor:
-    """Token ids [batch, length] that depend on their purpose alone."""
+    """Token ids [batch, length] that depend only on `purpose`."""
     generator = torch.Generator().manual_seed(derive_seed(0, "tokens", purpose))
     return torch.randint(VOCAB, (batch, length), generator=generator)
 
@@ -41,7 +41,7 @@ def full_rows(batch: int, length: int = LENGTH) -> SequenceInfo:
 
 
 def masked(batch: int, length: int = LENGTH) -> SequenceInfo:
-    """The same, without the promise that makes it plain: attention goes by its mask."""
+    """The same without `causal_only`, so that attention uses its mask."""
     return SequenceInfo.of_positions(full_rows(batch, length).positions)
 
 

@@ -1,4 +1,4 @@
-"""Checks that a row doesn't depend on its batch, a token on others, or much on precision."""
+"""Checks that rows don't depend on their batch, tokens on others, or outputs on precision."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BF16_TOLERANCE = 0.15
 
 @harness_check(*LAYER_KINDS)
 def batch_invariance(harness: Harness) -> Finding:
-    """A row in a batch gives what it gives alone, in training too: no statistics over the batch."""
+    """A row in a batch gives the same outputs as alone, also in training: no batch statistics."""
     worst = Worst(ROUNDING)
     tokens = some_tokens(3)
     with torch.no_grad():
@@ -36,10 +36,10 @@ def batch_invariance(harness: Harness) -> Finding:
 
 @harness_check(*LAYER_KINDS)
 def bf16_autocast(harness: Harness) -> Finding:
-    """Under bf16 autocast it runs, in one pass and through a state, and stays near fp32.
+    """It runs under bf16 autocast, in one pass and through a state, and stays close to fp32.
 
-    Measured over all outputs (root mean square), since a choice between near equals, such as an
-    expert's, may fall the other way for single tokens.
+    Measured as root mean square over all outputs, because near ties, such as between experts, can
+    be resolved differently for single tokens.
     """
     worst = Worst(BF16_TOLERANCE)
     tokens, seq = some_tokens(2), full_rows(2)
@@ -77,10 +77,10 @@ def token_local_gradient(harness: Harness) -> Finding:
 
 @harness_check("norm", "mlp")
 def token_local_change(harness: Harness) -> Finding:
-    """A token's output is the same whatever tokens are around it, before, after or in other rows.
+    """A token's output doesn't depend on other tokens, before, after or in other rows.
 
-    It finds what a gradient doesn't see, such as detached statistics or a limit on how many tokens
-    an expert takes.
+    This finds dependencies without a gradient, such as detached statistics or an expert's token
+    limit.
     """
     worst = Worst(ROUNDING)
     made = harness.build_component()
@@ -102,7 +102,7 @@ def token_local_change(harness: Harness) -> Finding:
                 changed[0, at] = x[0, at]
                 beside = _apply(harness, made, changed, full_rows(batch, length))
                 worst.add(
-                    difference(beside[0, at], whole[0, at]), f"{mode}: a token among other ones"
+                    difference(beside[0, at], whole[0, at]), f"{mode}: a token among other tokens"
                 )
     return worst.finding()
 

@@ -1,4 +1,4 @@
-"""The kit's two doors: a parametrised pytest test, and the same checks as plain results."""
+"""The kit's two entry points: a parametrised pytest test, and the same checks as data."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from tp_core.testing.cases import Case, cases, kit_catalogue
 from tp_core.testing.registry import CHECKS, Check, raised
 from tp_core.testing.results import CheckResult, NotApplicable
 
-# Importing them filled the list of checks.
+# Importing these modules registers their checks.
 THEMES = (
     *(descriptor, building, shapes, causality, state, layout, window, invariance, effect, wiring),
     *(losses, samplers, metrics, optimizers, schedules, callbacks),
@@ -47,12 +47,12 @@ def run_conformance(
     progress: Callable[[CheckResult], None] | None = None,
     catalogue: Catalogue | None = None,
 ) -> list[CheckResult]:
-    """Run every check on every component a distribution brings, with every set of options.
+    """Run every check on every component of a distribution, with every set of options.
 
-    `kinds`, `names` and `checks` narrow that down; `progress` hears of each result as it comes;
-    `catalogue` stands in for what is installed, and must hold the kit's own plugins
+    `kinds`, `names` and `checks` select a subset; `progress` is called with each result;
+    `catalogue` replaces the installed plugins, and must contain those of the kit
     (`tp_core.testing.partners.PLUGINS`). Raises `TpError` for a distribution that isn't installed
-    or doesn't load, and for a name or a check there is none of.
+    or doesn't load, and for an unknown name or check.
     """
     found = cases(catalogue or kit_catalogue(), distribution, kinds, names)
     results = []
@@ -69,9 +69,9 @@ def conformance(
     names: Sequence[str] | None = None,
     catalogue: Catalogue | None = None,
 ) -> Any:
-    """A pytest test of every component a distribution brings: a case per check and set of options.
+    """A pytest test of a distribution's components, parametrised by check and set of options.
 
-    Its ids read `attention-softmax-window=3-incremental`. Arguments and errors are those of
+    Test ids look like `attention-softmax-window=3-incremental`. Arguments and errors are those of
     `run_conformance`.
     """
     import pytest
@@ -94,7 +94,7 @@ def conformance(
 
 
 def run_check(case: Case, check: Check) -> CheckResult:
-    """One check of one component with one set of options; whatever it raises becomes its result."""
+    """Run one check of one component with one set of options; exceptions become failures."""
     try:
         with _one_thread():
             finding = check.run(case)
@@ -124,7 +124,7 @@ def _result(case: Case, check: Check, status: Any = "passed", **more: Any) -> Ch
 
 
 def _with_checks(found: Iterable[Case], checks: Iterable[Check]) -> Iterator[tuple[Case, Check]]:
-    """What is asked of each case, case by case."""
+    """The checks that apply to each case, case by case."""
     checks = list(checks)
     for case in found:
         for check in checks:
@@ -135,14 +135,14 @@ def _with_checks(found: Iterable[Case], checks: Iterable[Check]) -> Iterator[tup
 def _checks(names: Sequence[str] | None) -> list[Check]:
     for name in names or ():
         if name not in CHECKS:
-            near = did_you_mean(name, CHECKS) or f" There are: {', '.join(CHECKS)}."
-            raise TpError(f"no check '{name}'.{near}")
+            near = did_you_mean(name, CHECKS) or f" Checks: {', '.join(CHECKS)}."
+            raise TpError(f"unknown check '{name}'.{near}")
     return [one for one in CHECKS.values() if names is None or one.name in names]
 
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Tensors this small are slower on several threads, and sums always come in one order."""
+    """Small tensors are faster on one thread, and sums are then deterministic."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

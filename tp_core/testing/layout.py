@@ -1,4 +1,4 @@
-"""Checks that where tokens lie in a batch doesn't matter: packed, padded, shifted."""
+"""Checks that the layout of tokens in a batch doesn't matter: packed, padded, shifted."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _GAP_CHUNKS = ([12], [3, 6, 3])
 
 @harness_check(*SEQUENCE_KINDS)
 def packing(harness: Harness) -> Finding:
-    """Documents packed into one row give what each gives alone, also when read through a state."""
+    """Documents packed into one row give the same outputs as alone, also through a state."""
     worst = Worst(ROUNDING)
     width = 12
     positions, documents = torch.full((2, width), -1), torch.zeros(2, width, dtype=torch.int64)
@@ -52,7 +52,7 @@ def packing(harness: Harness) -> Finding:
 
 @harness_check(*SEQUENCE_KINDS)
 def left_pad(harness: Harness) -> Finding:
-    """Pads before a row change nothing, neither in one pass nor in a prompt that is continued."""
+    """Left padding changes nothing, neither in one pass nor in a continued prompt."""
     worst = Worst(ROUNDING)
     positions = left_padded(_LENGTHS, LENGTH)
     tokens = some_tokens(3)
@@ -72,7 +72,7 @@ def left_pad(harness: Harness) -> Finding:
 
 @harness_check(*SEQUENCE_KINDS)
 def pads_invisible(harness: Harness) -> Finding:
-    """Pads after a row or in the middle of one are seen by no token, whatever their id."""
+    """Padding after or inside a row is invisible to all tokens, whatever its ids."""
     worst = Worst(ROUNDING)
     rows = SequenceInfo.of_rows(_LENGTHS, LENGTH)
     tokens = some_tokens(3)
@@ -100,7 +100,7 @@ def pads_invisible(harness: Harness) -> Finding:
 
 @harness_check(*SEQUENCE_KINDS)
 def plain_path(harness: Harness) -> Finding:
-    """A plain batch gives what it gives when its positions are spelt out."""
+    """A `causal_only` batch gives the same outputs as with explicit positions."""
     worst = Worst(ROUNDING)
     tokens = some_tokens(3)
     seq = SequenceInfo.of_rows(_LENGTHS, LENGTH)
@@ -113,9 +113,9 @@ def plain_path(harness: Harness) -> Finding:
 
 @harness_check("positional_encoding", first_only=True)
 def positions_not_index(harness: Harness) -> Finding:
-    """What it does to a token follows its position, not its place in the tensor.
+    """Its effect on a token depends on the token's position, not its index in the tensor.
 
-    Tokens in any order, each with its position, come out as in their own order.
+    Permuting tokens together with their positions permutes the outputs.
     """
     encoding = harness.build_component()
     sites = PositionalEncoding(encoding)
@@ -141,7 +141,7 @@ def positions_not_index(harness: Harness) -> Finding:
     worst = Worst(ROUNDING)
     acts = [site for site in permuted if hasattr(encoding, site)]
     if not acts:
-        raise NotApplicable("acts at none of embed, rotate and bias")
+        raise NotApplicable("acts on none of embed, rotate and bias")
     with torch.no_grad():
         for site in acts:
             now, before = permuted[site]()

@@ -17,7 +17,7 @@ from tp_core.testing.results import PASSED, Finding, NotApplicable, Worst
 
 @harness_check(*LAYER_KINDS, first_only=True)
 def auxiliary_loss(harness: Harness) -> Finding:
-    """A loss added by seq.add_loss is a finite sum over tokens, pads apart, and has a gradient."""
+    """A loss added by seq.add_loss is a finite sum over tokens without padding, with a gradient."""
     model = harness.model
     lengths = torch.tensor([LENGTH, 6, 3])
     rows = SequenceInfo.of_rows(lengths, LENGTH)
@@ -25,7 +25,7 @@ def auxiliary_loss(harness: Harness) -> Finding:
     with training(model):
         losses = _losses(model, tokens, rows)
         if not losses:
-            raise NotApplicable("adds no loss")
+            raise NotApplicable("adds no auxiliary loss")
         for name, value in losses.items():
             if value.ndim or not bool(torch.isfinite(value)):
                 return Finding(fault=f"loss '{name}' is {value!r}, not a finite number")
@@ -35,7 +35,7 @@ def auxiliary_loss(harness: Harness) -> Finding:
                 value, list(model.parameters()), retain_graph=True, allow_unused=True
             )
             if not any(g is not None and bool(g.any()) for g in gradients):
-                return Finding(fault=f"loss '{name}' reaches no parameter")
+                return Finding(fault=f"the gradient of loss '{name}' reaches no parameter")
         if harness.stochastic:
             return PASSED
         worst = Worst(ROUNDING)
@@ -43,9 +43,9 @@ def auxiliary_loss(harness: Harness) -> Finding:
         wide = torch.cat([tokens, tokens[:, :4]], 1)
         twice = SequenceInfo.of_rows(lengths.repeat(2), LENGTH)
         for again, where, factor in (
-            (_losses(model, other, SequenceInfo.of_rows(lengths, LENGTH)), "other pads", 1),
-            (_losses(model, wide, SequenceInfo.of_rows(lengths, LENGTH + 4)), "more pads", 1),
-            (_losses(model, tokens.repeat(2, 1), twice), "every row twice, over 2", 2),
+            (_losses(model, other, SequenceInfo.of_rows(lengths, LENGTH)), "other padding", 1),
+            (_losses(model, wide, SequenceInfo.of_rows(lengths, LENGTH + 4)), "more padding", 1),
+            (_losses(model, tokens.repeat(2, 1), twice), "every row twice, halved", 2),
         ):
             for name, value in losses.items():
                 worst.add(difference(again[name] / factor, value), f"loss '{name}' with {where}")

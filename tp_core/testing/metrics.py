@@ -16,19 +16,19 @@ from tp_core.testing.metric_views import usual, views
 from tp_core.testing.registry import harness_check
 from tp_core.testing.results import PASSED, Finding, NotApplicable, Worst
 
-# Sums come in another order when samples do.
+# The order of samples changes the order of sums.
 _TOLERANCE = 1e-9
 
 
 def trace(harness: Harness) -> Mapping[str, str]:
-    """What a metric says of every view, as text."""
+    """A metric's result for every view, as text."""
     metric = harness.build_component()
     return {name: repr(metric.compute(view)) for name, view in views().items()}
 
 
 @harness_check("metric")
 def computes(harness: Harness) -> Finding:
-    """Of any view, an empty one too, it makes strict JSON; asked twice, the same."""
+    """Its result is strict JSON for every view, even an empty one, and repeatable."""
     metric = harness.build_component()
     for name, view in views().items():
         before = copy.deepcopy(view)
@@ -36,40 +36,44 @@ def computes(harness: Harness) -> Finding:
         try:
             text = json.dumps(result, allow_nan=False)
         except (TypeError, ValueError) as error:
-            return Finding(fault=f"{name}: the result is no strict JSON: {error}")
+            return Finding(fault=f"{name}: the result is not strict JSON: {error}")
         if not isinstance(result, dict):
             return Finding(fault=f"{name}: the result is {type(result).__name__}, not a dict")
         if json.dumps(metric.compute(view), allow_nan=False) != text:
-            return Finding(fault=f"{name}: asked again, it says something else")
+            return Finding(fault=f"{name}: computed again, the result differs")
         if repr(before) != repr(view):
-            return Finding(fault=f"{name}: it changes the view it is given")
+            return Finding(fault=f"{name}: it modifies its view")
     return PASSED
 
 
 @harness_check("metric")
 def headlines(harness: Harness) -> Finding:
-    """Every headline value is a number of a usual view, and a number or none of any other."""
+    """Every headline value is a number for a typical view, and a number or None for others."""
     metric = harness.build_component()
     declared = getattr(type(metric), "headline", None)
     if not declared or not all(isinstance(one, Headline) for one in declared):
-        return Finding(fault="its class has no `headline`: a tuple of tp_core.interfaces.Headline")
+        return Finding(fault="its class needs a `headline`: a tuple of tp_core.interfaces.Headline")
     for headline in declared:
         if headline.better not in ("lower", "higher", "neither"):
-            return Finding(fault=f"headline '{headline.key}': better is {headline.better!r}")
+            return Finding(
+                fault=f"headline '{headline.key}' has an invalid `better`: {headline.better!r}"
+            )
         for name, view in views().items():
             value = _lookup(metric.compute(view), headline.key)
             number = isinstance(value, (int, float)) and not isinstance(value, bool)
             if not number and (value is not None or name == "a usual view"):
-                return Finding(fault=f"{name}: headline '{headline.key}' is {value!r}, no number")
+                return Finding(
+                    fault=f"{name}: headline '{headline.key}' is {value!r}, not a number"
+                )
     return PASSED
 
 
 @harness_check("metric")
 def sample_means(harness: Harness) -> Finding:
-    """What `per_sample` says is one value for each sample, and the result holds their mean."""
+    """`per_sample` returns one value per sample, and the result has their mean."""
     metric = harness.build_component()
     if not hasattr(metric, "per_sample"):
-        raise NotApplicable("it has no per_sample()")
+        raise NotApplicable("has no per_sample()")
     worst = Worst(_TOLERANCE)
     for name, view in views().items():
         result, values = metric.compute(view), metric.per_sample(view)
@@ -92,7 +96,7 @@ def sample_means(harness: Harness) -> Finding:
 
 @harness_check("metric")
 def samples_declared(harness: Harness) -> Finding:
-    """A metric that says otherwise of other samples has `of_samples = True` on its class."""
+    """A metric whose result depends on samples has `of_samples = True` on its class."""
     metric = harness.build_component()
     if getattr(type(metric), "of_samples", False):
         return PASSED
@@ -100,13 +104,15 @@ def samples_declared(harness: Harness) -> Finding:
     texts = ["something else", "something else", "the moon"]
     other = replace(view, samples=texts, stops=["end", "length", "end"])
     if metric.compute(view) != metric.compute(other):
-        return Finding(fault="other samples, another result, and no `of_samples = True`")
+        return Finding(
+            fault="its result depends on samples, but its class lacks `of_samples = True`"
+        )
     return PASSED
 
 
 @harness_check("metric")
 def sample_order(harness: Harness) -> Finding:
-    """Which sample came first makes no difference, except to whose value is whose."""
+    """The order of samples only changes the order of `per_sample` values."""
     metric = harness.build_component()
     view = usual()
     order = np.random.default_rng(0).permutation(len(view.samples)).tolist()
@@ -118,7 +124,7 @@ def sample_order(harness: Harness) -> Finding:
     worst = Worst(_TOLERANCE)
     was, now = (dict(_numbers(metric.compute(one))) for one in (view, shuffled))
     if was.keys() != now.keys():
-        return Finding(fault="samples in another order give other keys")
+        return Finding(fault="the order of samples changes the keys of the result")
     for key, value in was.items():
         worst.add(_apart(value, now[key]), f"'{key}', with samples in another order")
     if hasattr(metric, "per_sample"):
@@ -126,7 +132,9 @@ def sample_order(harness: Harness) -> Finding:
         for key, values in before.items():
             moved = np.asarray(values, np.float64)[order]
             if not np.allclose(moved, after[key], rtol=_TOLERANCE, atol=0, equal_nan=True):
-                return Finding(fault=f"per_sample '{key}': values don't move with their samples")
+                return Finding(
+                    fault=f"per_sample '{key}': values don't follow the order of samples"
+                )
     return worst.finding()
 
 

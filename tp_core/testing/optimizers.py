@@ -84,19 +84,21 @@ def trace(harness: Harness) -> Mapping[str, Tensor]:
 
 @harness_check("optimizer")
 def descends(harness: Harness) -> Finding:
-    """Every parameter, whatever its role, comes nearer to the bottom of a quadratic bowl."""
+    """Every parameter, whatever its role, approaches the minimum of a quadratic."""
     bowl = _Bowl(harness)
     before = bowl.distances()
     bowl.descend(_STEPS)
     worst = Worst(_LEFT)
     for role, distance in bowl.distances().items():
-        worst.add(distance / before[role], f"{role}: the distance left after {_STEPS} steps")
+        worst.add(
+            distance / before[role], f"{role}: the share of the distance left after {_STEPS} steps"
+        )
     return worst.finding()
 
 
 @harness_check("optimizer")
 def rates_respected(harness: Harness) -> Finding:
-    """Each parameter's learning rate is in its group's `lr`, and at zero it doesn't move.
+    """Each parameter's learning rate is its group's `lr`; with 0 it doesn't change.
 
     The training loop scales `lr` of every group by the schedule.
     """
@@ -106,24 +108,26 @@ def rates_respected(harness: Harness) -> Finding:
     for role, expected in {"hidden": 0.0, "norm": 0.0, "bias": 0.001, "scalar": _RATE}.items():
         if rates.get(id(bowl.parameters[role])) != expected:
             found = rates.get(id(bowl.parameters[role]), "nothing")
-            return Finding(fault=f"{role}: learning rate {expected} becomes {found} in its group")
+            return Finding(
+                fault=f"{role}: its group has lr = {found} instead of its learning rate {expected}"
+            )
     bowl.descend(3)
     for role in ("hidden", "norm"):
         if not torch.equal(bowl.parameters[role], before[role]):
-            return Finding(fault=f"{role}: it moves with learning rate 0")
+            return Finding(fault=f"{role}: it changes with learning rate 0")
     for group in bowl.optimizer.param_groups:
         group["lr"] = 0.0
     before = bowl.values()
     bowl.descend(2, start=3)
     for role, parameter in bowl.parameters.items():
         if not torch.equal(parameter, before[role]):
-            return Finding(fault=f"{role}: it moves while its group's lr is set to 0")
+            return Finding(fault=f"{role}: it changes while its group's lr is 0")
     return PASSED
 
 
 @harness_check("optimizer")
 def decay_respected(harness: Harness) -> Finding:
-    """Weight decay makes those parameters smaller that have it, and doesn't touch the others."""
+    """Weight decay shrinks the parameters that have it, and no others."""
     without, decayed = _Bowl(harness), _Bowl(harness, decays=True)
     without.descend(20)
     decayed.descend(20)
@@ -133,13 +137,15 @@ def decay_respected(harness: Harness) -> Finding:
             if not float(parameter.detach().norm()) < float(other.detach().norm()):
                 return Finding(fault=f"{role}: weight_decay = 0.5 doesn't make it smaller")
         elif not torch.equal(parameter, other):
-            return Finding(fault=f"{role}: it has no weight decay, and others' changes it")
+            return Finding(
+                fault=f"{role}: it has no weight decay, but the decay of others changes it"
+            )
     return PASSED
 
 
 @harness_check("optimizer")
 def resumes(harness: Harness) -> Finding:
-    """Saved and loaded into a new optimizer, it goes on to the same bits. Tolerance 0."""
+    """Saved and loaded into a new optimizer, it continues identically. Tolerance 0."""
     whole, begun, resumed = _Bowl(harness), _Bowl(harness), _Bowl(harness)
     whole.descend(10)
     begun.descend(5)

@@ -1,6 +1,6 @@
-"""What the kit surrounds a tested component with: the minimal ones, and an encoding for each site.
+"""The kit's partners: components around a tested one, including an encoding for each site.
 
-They come in as any plugin's do, so that the kit needs no other component. Imports no torch.
+They are plugins like any other, so the kit needs no other components. Torch-free.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _HERE = "tp_core.testing.site_encodings"
 
 
 def partner(name: str) -> str:
-    """How a config names one of these."""
+    """The name of a partner in a config."""
     return f"{DISTRIBUTION}:{name}"
 
 

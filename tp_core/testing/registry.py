@@ -1,6 +1,6 @@
-"""The list of checks: each a function with a name, the kinds it is for, and what it promises.
+"""The registry of checks: functions with a name, the kinds they apply to, and a summary.
 
-A check of a harness is asked of every harness of a component, and its worst answer counts.
+A harness check runs on every harness of a component, and the worst result counts.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ HarnessCheck = Callable[[Harness], Finding]
 
 @dataclass(frozen=True)
 class Check:
-    """One promise. `applies` says without torch whether it has anything to ask of a case."""
+    """One check. `applies` says, without torch, whether it applies to a case."""
 
     name: str
     kinds: tuple[str, ...]
@@ -41,8 +41,7 @@ def check(
 ) -> Callable[[CaseCheck], CaseCheck]:
     """Register a check of a component with its options.
 
-    An option that can't be varied has but one thing wrong with it: only a check with `unvaried` is
-    asked of it.
+    For an option without another value to test, only a check with `unvaried` runs.
     """
 
     def register(function: CaseCheck) -> CaseCheck:
@@ -61,7 +60,7 @@ def check(
 def harness_check(
     *kinds: str, when: Callable[[Case], bool] = _always, first_only: bool = False
 ) -> Callable[[HarnessCheck], HarnessCheck]:
-    """Register a check of a model with the component in it, of each harness or the first."""
+    """Register a check that runs on every harness of a component, or only the first."""
 
     def register(function: HarnessCheck) -> HarnessCheck:
         @functools.wraps(function)
@@ -93,5 +92,5 @@ def _worst(function: HarnessCheck, harnesses: list[Harness]) -> Finding:
 
 
 def raised(error: Exception) -> str:
-    """An exception in one line, with the place it came from, torch's own code left out."""
+    """An exception in one line, with the place it came from outside torch."""
     return f"raised {summary(error)} ({raised_at(error, outside=('torch',))})"

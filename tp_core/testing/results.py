@@ -1,4 +1,4 @@
-"""What a check finds: as a check returns it, and as it is handed on."""
+"""Results of checks: as returned by a check, and as reported."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ Status = Literal["passed", "failed", "not-applicable"]
 class CheckResult:
     """One check of one component with one set of options.
 
-    `measured` is the largest deviation seen and `tolerance` the largest allowed; both are None for
-    a check that measures nothing. `message` says what is wrong, or why the check doesn't apply.
+    `measured` is the largest measured deviation and `tolerance` the largest allowed; both are None
+    for a check without measurements. `message` says what is wrong, or why the check doesn't apply.
     """
 
     kind: str
@@ -40,12 +40,12 @@ class CheckResult:
 
 
 class NotApplicable(Exception):
-    """Raised by a check that has nothing to ask of this component; its text says why."""
+    """Raised by a check that doesn't apply to this component; its message says why."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A check's answer about one component: passed if there is no `fault`."""
+    """A check's result for one component: passed if there is no `fault`."""
 
     fault: str = ""
     measured: float | None = None
@@ -53,7 +53,7 @@ class Finding:
 
     @property
     def severity(self) -> float:
-        """How near to failing, to find the worst of several: 1 is at the tolerance."""
+        """How close to failing, to find the worst of several: 1 is at the tolerance."""
         if self.fault or self.measured is None:
             return math.inf if self.fault else -1.0
         return self.measured / self.tolerance if self.tolerance else self.measured
@@ -63,7 +63,7 @@ PASSED = Finding()
 
 
 class Worst:
-    """Collects the deviations a check measures against one tolerance."""
+    """Collects the deviations that a check measures against one tolerance."""
 
     def __init__(self, tolerance: float) -> None:
         self.tolerance = tolerance
@@ -71,7 +71,7 @@ class Worst:
         self.fault = ""
 
     def add(self, measured: float, where: str) -> None:
-        """Note a deviation; `where` says in words what was compared."""
+        """Record a deviation; `where` describes what was compared."""
         # Written so that NaN counts as too far.
         if not measured <= self.tolerance and not self.fault:
             self.fault = f"{where}: differs by {measured:.3g}, tolerance {self.tolerance:.3g}"

@@ -1,4 +1,4 @@
-"""Samplers at work: logits of many kinds, batches of rows over some steps, and how runs compare."""
+"""Run samplers over various logits and batches for some steps, and compare the runs."""
 
 from __future__ import annotations
 

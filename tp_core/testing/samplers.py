@@ -1,4 +1,4 @@
-"""Checks of samplers: what they leave is a distribution, and it depends on nothing it shouldn't."""
+"""Checks of samplers: their output is a valid distribution with only allowed dependencies."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tp_core.testing.variants import DEFAULTS
 
 @harness_check("sampler")
 def valid_distribution(harness: Harness) -> Finding:
-    """Its logits have the shape and type of those it was given, without NaN or +∞."""
+    """Its logits have the shape and dtype of its input, without NaN or +∞."""
     for name, logits in all_logits().items():
         for output in run(harness.build_component(), logits):
             if not isinstance(output, Tensor) or output.shape != logits.shape:
@@ -61,7 +61,7 @@ def support(harness: Harness) -> Finding:
 
 @harness_check("sampler")
 def purity(harness: Harness) -> Finding:
-    """It leaves its input as it was, and asked twice at one step it answers alike. Tolerance 0."""
+    """It doesn't modify its input, and is repeatable within a step. Tolerance 0."""
     worst = Worst(0.0)
     for name, logits in all_logits().items():
         sampler, given = harness.build_component(), logits.clone()
@@ -69,14 +69,14 @@ def purity(harness: Harness) -> Finding:
         history = step.history.clone()
         first = sampler(given, step).clone()
         if not torch.equal(given, logits) or not torch.equal(step.history, history):
-            return Finding(fault=f"{name}: it writes into the tensors it was given")
+            return Finding(fault=f"{name}: it modifies its input tensors")
         worst.add(gap(sampler(given, step), first), f"{name}, asked again")
     return worst.finding()
 
 
 @harness_check("sampler")
 def seed(harness: Harness) -> Finding:
-    """What it draws follows the sampling seed and nothing else: step.uniform is the only source."""
+    """Its randomness depends only on the sampling seed, through step.uniform."""
     sampler = harness.build_component()
     logits = all_logits()["spread logits"]
     runs: list[list[Tensor]] = []
@@ -87,8 +87,8 @@ def seed(harness: Harness) -> Finding:
             runs.append(play(sampler, logits, steps, taken))
             if drawn or generator_states() != before:
                 return Finding(
-                    fault="it draws from a generator of its own or a global one; step.uniform(n) "
-                    "gives numbers that follow the seed"
+                    fault="it draws random numbers from its own or a global generator; use "
+                    "step.uniform(n), which depends on the seed"
                 )
     worst = Worst(0.0)
     for one, other in zip(*runs, strict=True):
@@ -96,7 +96,7 @@ def seed(harness: Harness) -> Finding:
     if not worst.fault and _asks_for_uniforms(sampler, logits):
         other = [step for key in range(2, 8) for step in run(sampler, logits, Batch(key=key))]
         if all(torch.equal(step, runs[0][at % STEPS]) for at, step in enumerate(other)):
-            return Finding(fault="it draws uniforms, and another seed changes nothing")
+            return Finding(fault="it draws uniforms, but the seed has no effect")
     return worst.finding()
 
 
@@ -115,7 +115,7 @@ def _asks_for_uniforms(sampler: Any, logits: Tensor) -> bool:
 
 @harness_check("sampler")
 def batch_independence(harness: Harness) -> Finding:
-    """A row gets what it gets alone, whoever else is in the batch."""
+    """A row's result doesn't depend on the other rows of the batch."""
     worst = Worst(ROUNDING)
     sampler = harness.build_component()
     for name, logits in all_logits().items():
@@ -129,7 +129,7 @@ def batch_independence(harness: Harness) -> Finding:
 
 @harness_check("sampler")
 def history_bounds(harness: Harness) -> Finding:
-    """Of a row's history it reads the tokens within its length: what stands behind is anything."""
+    """It only reads a row's history up to its length: later entries are undefined."""
     worst = Worst(0.0)
     for name, logits in all_logits().items():
         runs = []
@@ -140,16 +140,16 @@ def history_bounds(harness: Harness) -> Finding:
                 other = torch.where(behind, (step.history + shift) % VOCAB, step.history)
                 runs.append(sampler(logits.clone(), replace(step, history=other)))
         for one, other in zip(runs[:STEPS], runs[STEPS:], strict=True):
-            worst.add(gap(other, one), f"{name}: other tokens behind the history")
+            worst.add(gap(other, one), f"{name}: other tokens after the end of the history")
     return worst.finding()
 
 
 @harness_check("sampler")
 def permutation(harness: Harness) -> Finding:
-    """Ids are names: tokens renamed all through come out renamed. Logits are distinct here."""
+    """Token ids have no meaning: permuting them permutes the output. Logits are distinct here."""
     sampler = harness.build_component()
     if getattr(sampler, "uses_ids", False):
-        raise NotApplicable("goes by what ids stand for, as its uses_ids = True says")
+        raise NotApplicable("uses the meaning of ids: its class has uses_ids = True")
     worst = Worst(ROUNDING)
     order = torch.tensor([(7 * index + 3) % VOCAB for index in range(VOCAB)])
     names = torch.empty_like(order)
@@ -158,24 +158,24 @@ def permutation(harness: Harness) -> Finding:
         if name == "equal logits":
             continue
         if _asks_for_uniforms(sampler, logits):
-            raise NotApplicable("draws, so equally likely names needn't draw alike")
+            raise NotApplicable("draws random numbers, so permuted ids may draw differently")
         plain, renamed = (
             run(sampler, logits),
             run(sampler, logits[:, order], Batch(names=names)),
         )
         for one, other in zip(plain, renamed, strict=True):
-            worst.add(gap(other, one[:, order]), f"{name}: tokens renamed")
+            worst.add(gap(other, one[:, order]), f"{name}: token ids permuted")
     if worst.fault:
-        worst.fault += "; if it goes by what ids stand for, its class says uses_ids = True"
+        worst.fault += "; if it uses the meaning of ids, set uses_ids = True on its class"
     return worst.finding()
 
 
 @harness_check("sampler")
 def sampler_state(harness: Harness) -> Finding:
-    """Its memory has rows on dim 0: rows picked from it go on as they would have."""
+    """Its state has rows on dim 0: selected rows continue as they would have."""
     sampler = harness.build_component()
     if not hasattr(sampler, "init_state"):
-        raise NotApplicable("has no memory")
+        raise NotApplicable("has no state")
     logits, picked = all_logits()["spread logits"], torch.tensor([2, 0, 0, 3])
     steps, taken = Batch().steps(sampler)
     for step, tokens in zip(steps[:-1], taken, strict=False):
@@ -196,7 +196,7 @@ def sampler_state(harness: Harness) -> Finding:
         rows=last.rows[picked.numpy()],
     )
     worst = Worst(ROUNDING)
-    worst.add(gap(sampler(logits[picked], moved), expected), "rows picked from its memory")
+    worst.add(gap(sampler(logits[picked], moved), expected), "rows selected from its state")
     return worst.finding()
 
 
@@ -208,8 +208,8 @@ def _unchanged(logits: Tensor, output: Tensor) -> bool:
     return gap(output.log_softmax(-1), logits.log_softmax(-1)) <= ROUNDING
 
 
-# What options of these usual names do at the ends of their range. Some `p` keep all at 1 and some
-# at 0, and a penalty may be a factor or a term, so one of the two must.
+# The effect of options with these common names at the ends of their range. Some `p` keep all at 1
+# and some at 0, and a penalty can be a factor or a term, so one of the two must hold.
 _ENDS: dict[str, tuple[tuple[tuple[float, ...], Callable[[Tensor, Tensor], bool], str], ...]] = {
     "temperature": (((0,), _greedy, "greedy"), ((1,), _unchanged, "no change")),
     "k": (((VOCAB,), _unchanged, "no change"), ((1,), _greedy, "greedy")),
@@ -231,7 +231,7 @@ def _has_usual_option(case: Case) -> bool:
 
 @check("sampler", when=_has_usual_option)
 def limits(case: Case) -> Finding:
-    """At its ends a usual option is greedy, or does nothing: temperature 0, p = 1, k = all."""
+    """At its limits, a common option is greedy or has no effect: temperature 0, p = 1, k = all."""
     for name in set(_ENDS) & set(case.registered.component.options.model_fields):
         for values, holds, what in _ENDS[name]:
             verdicts = [_at_end(case, name, value, holds) for value in values]

@@ -15,28 +15,30 @@ _MAX_STEPS = (1, 2, 10, 100)
 
 @harness_check("schedule")
 def factors(harness: Harness) -> Finding:
-    """Every factor from step 0 to max_steps is a finite number, none is negative, not all are zero.
+    """Every factor from step 0 to max_steps is finite and not negative, and not all are zero.
 
-    Lengths that its options refuse are left out.
+    Lengths that its options reject are skipped.
     """
     for max_steps, values in _by_length(harness).items():
         for step, value in enumerate(values):
             number = isinstance(value, (int, float)) and not isinstance(value, bool)
             if not number or not math.isfinite(value) or value < 0:
-                return Finding(fault=f"the factor of step {step} of {max_steps} is {value!r}")
+                return Finding(fault=f"the factor at step {step} of {max_steps} is {value!r}")
         if not any(values[:-1]):
-            return Finding(fault=f"all factors of max_steps = {max_steps} are zero")
+            return Finding(fault=f"all factors are zero with max_steps = {max_steps}")
     return PASSED
 
 
 @harness_check("schedule")
 def stateless(harness: Harness) -> Finding:
-    """A factor depends on its step alone: a resumed run asks for none of the earlier ones."""
+    """A factor only depends on its step: a resumed run doesn't compute earlier ones."""
     for max_steps, values in _by_length(harness).items():
         schedule = harness.build_component()
         backwards = [schedule.factor(step, max_steps) for step in reversed(range(max_steps + 1))]
         if backwards[::-1] != values:
-            return Finding(fault=f"asked from the end, max_steps = {max_steps} has other factors")
+            return Finding(
+                fault=f"with max_steps = {max_steps}, factors differ when computed in reverse order"
+            )
     return PASSED
 
 

@@ -33,7 +33,7 @@ _LAYOUTS = ((3, 5), (1, 1), (2, SIZES["max_seq_len"]))  # rows and tokens, up to
 
 @harness_check(*LAYER_KINDS)
 def shapes(harness: Harness) -> Finding:
-    """Outputs have the shapes and types of the contract, from one token to the longest row."""
+    """Outputs have the shapes and dtypes of the contract, from one token to the longest row."""
     with torch.no_grad():
         fault = _component_fault(harness)
         if fault:
@@ -63,7 +63,7 @@ def _component_fault(harness: Harness) -> str:
     seq = full_rows(2, 5)
     returned = through_block(made, x, seq) if harness.kind == "block" else made(x, seq, None)
     if not isinstance(returned, tuple) or len(returned) != 2:
-        return "forward() must return its output and the state after it"
+        return "forward() must return (output, state)"
     return _unlike(returned[0], x.shape, "output")
 
 
@@ -92,7 +92,7 @@ def _encoding_faults(encoding: Any, x: Tensor) -> list[str]:
 
 @harness_check(*LAYER_KINDS, first_only=True)
 def inputs_kept(harness: Harness) -> Finding:
-    """It doesn't write into what it is given: others, the residual sum first, still need it."""
+    """It doesn't modify its inputs, which others, such as the residual sum, still need."""
     made = harness.build_component()
     x, seq = noise("inputs", 2, LENGTH, SIZES["d_model"]), full_rows(2)
     positions = seq.positions.clone()
@@ -116,7 +116,7 @@ def inputs_kept(harness: Harness) -> Finding:
             before = given.clone()
             call(given)
             if not torch.equal(given, before) or not torch.equal(seq.positions, positions):
-                return Finding(fault=f"{name}: it writes into the tensors it is given")
+                return Finding(fault=f"{name}: it modifies its input tensors")
     return PASSED
 
 
@@ -130,13 +130,13 @@ def _unlike(value: object, shape: tuple[int, ...], what: str) -> str:
 
 @harness_check(*LAYER_KINDS)
 def gradients(harness: Harness) -> Finding:
-    """Every parameter gets a gradient that isn't zero, and none that isn't finite, pads or not."""
+    """Every parameter gets a finite gradient that isn't zero, with and without padding."""
     model = harness.model
     alive: set[str] = set()
     lengths = torch.tensor([10, 6, 3])
     right = SequenceInfo.of_rows(lengths, 10)
     left = SequenceInfo.of_positions(left_padded(lengths, 10))
-    for seq, layout in ((right, "pads on the right"), (left, "pads on the left")):
+    for seq, layout in ((right, "right padding"), (left, "left padding")):
         for name, gradient in _gradients(model, seq).items():
             if not bool(torch.isfinite(gradient).all()):
                 return Finding(fault=f"the gradient of '{name}' isn't finite with {layout}")
@@ -144,7 +144,9 @@ def gradients(harness: Harness) -> Finding:
                 alive.add(name)
     dead = [name for name, _ in model.named_parameters() if name not in alive]
     if dead:
-        return Finding(fault=f"parameter '{dead[0]}' has no gradient: nothing depends on it")
+        return Finding(
+            fault=f"parameter '{dead[0]}' has no gradient: the output doesn't depend on it"
+        )
     return PASSED
 
 

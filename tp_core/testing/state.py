@@ -1,4 +1,4 @@
-"""Checks of decoding with a state: whatever the chunks, it gives what the whole row gives."""
+"""Checks of incremental decoding: any chunking gives the same outputs as the whole row."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _TURN_CHUNKS = ([1] * 12, [1, 3, 2, 2, 4])
 
 @harness_check(*SEQUENCE_KINDS)
 def incremental(harness: Harness) -> Finding:
-    """A row read through a state, in chunks of any size, gives what the whole row gives."""
+    """A row read through a state, in chunks of any size, gives the same outputs as in one pass."""
     worst = Worst(ROUNDING)
     tokens, seq = some_tokens(2), full_rows(2)
     with torch.no_grad():
@@ -45,7 +45,7 @@ def incremental(harness: Harness) -> Finding:
 
 @harness_check(*SEQUENCE_KINDS)
 def idle_rows(harness: Harness) -> Finding:
-    """A row at position −1 keeps its state, and what it says later is as if it hadn't idled."""
+    """A row at position −1 keeps its state, and idle steps don't affect later outputs."""
     worst = Worst(ROUNDING)
     active = torch.tensor([[turn == "x" for turn in row] for row in _TURNS])
     positions = torch.where(active, active.cumsum(1) - 1, -1)
@@ -55,8 +55,10 @@ def idle_rows(harness: Harness) -> Finding:
         alone = rows_gathered(harness.model, rows)
         for chunks in _TURN_CHUNKS:
             outputs, moved = _take_turns(harness.model, tokens, positions, chunks)
-            worst.add(difference(outputs[active], alone), f"rows that idle, in chunks of {chunks}")
-            worst.add(moved, f"the state of a row that idles, in chunks of {chunks}")
+            worst.add(
+                difference(outputs[active], alone), f"rows with idle steps, in chunks of {chunks}"
+            )
+            worst.add(moved, f"the state of an idle row, in chunks of {chunks}")
     return worst.finding()
 
 
@@ -86,9 +88,9 @@ def _take_turns(
 
 @harness_check(*SEQUENCE_KINDS)
 def state_reorder(harness: Harness) -> Finding:
-    """Rows of a state can be dropped, repeated and permuted, and go on by themselves.
+    """Rows of a state can be dropped, repeated and permuted, and continue independently.
 
-    For that it is a nested dict of tensors with the rows on dim 0.
+    The state must be a nested dict of tensors with the rows on dim 0.
     """
     worst = Worst(ROUNDING)
     tokens, cut = some_tokens(3), 4
@@ -102,8 +104,8 @@ def state_reorder(harness: Harness) -> Finding:
             return Finding(fault)
         picked = reorder(state, rows)
         for prompt, rest, start, where in (
-            (tokens, tokens[:, cut:], state, "the rows it was picked from"),
-            (tokens[rows], onward, picked, "picked rows"),
+            (tokens, tokens[:, cut:], state, "rows before reordering"),
+            (tokens[rows], onward, picked, "reordered rows"),
         ):
             whole = torch.cat([prompt[:, :cut], rest], 1)
             expected = harness.model(whole, full_rows(len(whole)))[0][:, cut:]
@@ -130,7 +132,7 @@ def leaves(state: State, path: str = "") -> dict[str, Tensor]:
 
 
 def malformed(state: object, batch: int) -> str:
-    """What keeps a state from being a nested dict of tensors with `batch` rows, if anything."""
+    """Why a state is not a nested dict of tensors with `batch` rows, or an empty string."""
     if not isinstance(state, dict):
         return f"the state is {type(state).__name__}, not a dict"
     for name, value in leaves(state).items():

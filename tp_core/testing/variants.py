@@ -1,15 +1,15 @@
-"""Which options a component is tested with: its defaults, and each option alone at other values.
+"""The option values a component is tested with: defaults, and each option at other values.
 
-The other values of an option are its field's `examples`, the other members of a `Literal` or a
-bool, and null where the type allows it. An example may also be a dict of several options that holds
-the option's own name, for a value that means something only beside another; a member of a `Literal`
-that stands in one is not tried alone:
+The other values of an option are its field's `examples`, the other members of a `Literal` or bool,
+and null if the type allows it. An example can also be a dict of several options, including this
+one, for a value that only has an effect with another option; a `Literal` member in such an example
+is not tested alone:
 
 ```python
 sinks: int = Field(0, description="...", examples=[{"sinks": 2, "window": 3}])
 ```
 
-It is then compared with the same options without it. Torch-free.
+It is then compared with the same options without this one. Torch-free.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ DEFAULTS = "defaults"
 class Variant:
     """One set of options, as a config would write it.
 
-    `option` is the one that is varied and `reference` the options with that one left alone. Where
-    no set of options can be made, `fault` says what is missing.
+    `option` is the varied option, and `reference` the options without the change. If no set of
+    options can be made, `fault` says what is missing.
     """
 
     text: str
@@ -49,7 +49,7 @@ class Variant:
 
 
 def variants(component: Component) -> list[Variant]:
-    """Every set of options the kit tests a component with, the defaults first."""
+    """All sets of options that the kit tests a component with, defaults first."""
     fields = component.options.model_fields
     required = {name: _values(name, info) for name, info in fields.items() if info.is_required()}
     lacking = [name for name, values in required.items() if not values]
@@ -71,7 +71,7 @@ def variants(component: Component) -> list[Variant]:
 
 def _plea(name: str, number: str) -> str:
     return (
-        f"option '{name}' can't be varied: give its field {number} of a value it may have, "
+        f"option '{name}' can't be tested at another value: give its field {number}, "
         f"{name}: ... = Field(..., examples=[...])"
     )
 

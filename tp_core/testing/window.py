@@ -1,4 +1,4 @@
-"""Checks of an attention with an option named `window`: how far it looks, and how much it keeps."""
+"""Checks of attentions with a `window` option: its range, and the size of the state."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def _has_window(case: Case) -> bool:
 
 @harness_check("attention", when=_has_window, first_only=True)
 def window_bounds(harness: Harness) -> Finding:
-    """Exactly the last `window` tokens matter, a query's own included, with and without a state.
+    """Exactly the last `window` tokens matter, including the query's, with and without a state.
 
-    Tolerance 0: a token outside has weight zero, and one inside any weight but zero.
+    Tolerance 0: tokens outside have weight zero, and tokens inside a nonzero weight.
     """
     attention, window, length = _setting(harness)
     query = torch.arange(length)[:, None]
@@ -64,7 +64,7 @@ def window_bounds(harness: Harness) -> Finding:
 
 @harness_check("attention", when=_has_window, first_only=True)
 def window_state(harness: Harness) -> Finding:
-    """However long the row, the state is no larger than that of a row as long as the window."""
+    """The state of a long row is no larger than that of a row as long as the window."""
     attention, window, length = _setting(harness)
     x = noise("window", 1, length, SIZES["d_model"])
     with torch.no_grad():
@@ -72,7 +72,10 @@ def window_state(harness: Harness) -> Finding:
             size_in_bytes(_states(attention, x[:, :n], [1] * n)[1]) for n in (window, length)
         )
     worst = Worst(1.0)
-    worst.add(long / max(short, 1), f"the state after {length} tokens, over that after {window}")
+    worst.add(
+        long / max(short, 1),
+        f"the size of the state after {length} tokens, relative to {window} tokens",
+    )
     return worst.finding()
 
 
@@ -89,7 +92,7 @@ def _mismatch(matters: Tensor, expected: Tensor, where: str) -> str:
     if not len(wrong):
         return ""
     query, key = wrong[0].tolist()
-    verb = "reaches" if matters[query, key] else "doesn't reach"
+    verb = "affects" if matters[query, key] else "doesn't affect"
     window = int(expected.sum(1).max())
     return f"with a window of {window}, token {key} {verb} the output of token {query} ({where})"
 

@@ -1,4 +1,4 @@
-"""Checks that what a model is asked for acts: the encoding at every site, the dropout."""
+"""Checks that the encoding acts at every site, and that dropout is applied."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def _offers_a_site(case: Case) -> bool:
 
 @check("attention", "positional_encoding", when=_offers_a_site)
 def site_used(case: Case) -> Finding:
-    """An encoding changes the output, at every site the attention offers, on every path.
+    """An encoding changes the output at every site the attention offers, on every path.
 
-    The measured figure is the least change; it must be above the tolerance.
+    The measured value is the smallest change; it must exceed the tolerance.
     """
     least = math.inf
     # The first harness of an attention has an encoding that does nothing.
@@ -42,12 +42,10 @@ def site_used(case: Case) -> Finding:
             least = min(least, change)
             if not change > SITE_THRESHOLD:
                 where = f"{harness.label}: " if harness.label else ""
-                fault = (
-                    f"{where}the positional encoding changes the output by {change:.3g} ({path})"
-                )
+                fault = f"{where}the encoding only changes the output by {change:.3g} ({path})"
                 return Finding(fault, change, SITE_THRESHOLD)
     if least == math.inf:
-        raise NotApplicable("offers no site")
+        raise NotApplicable("offers no sites")
     return Finding(measured=least, tolerance=SITE_THRESHOLD)
 
 
@@ -69,7 +67,7 @@ def _by_path(harness: Harness) -> Mapping[str, Tensor]:
 
 @harness_check("block")
 def residual_dropout(harness: Harness) -> Finding:
-    """The config's dropout acts on what a block adds, in training."""
+    """The config's dropout is applied to the block's residual branches in training."""
     model = harness.build_model(dropout=0.5)
     x = noise("x", 2, LENGTH, SIZES["d_model"])
     block = model.blocks[0]
@@ -78,5 +76,5 @@ def residual_dropout(harness: Harness) -> Finding:
         with training(block), torch.no_grad(), drawing_from(seed):
             outputs.append(through_block(block, x, full_rows(2))[0])
     if torch.equal(*outputs):
-        return Finding(fault="model.dropout = 0.5 changes nothing; apply nn.Dropout(ctx.dropout)")
+        return Finding(fault="model.dropout = 0.5 has no effect; apply nn.Dropout(ctx.dropout)")
     return PASSED

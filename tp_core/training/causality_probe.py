@@ -1,4 +1,4 @@
-"""A look at the assembled model before training: does any token see a later one?
+"""Check the assembled model before training: does any token see a later one?
 
 A model that does learns to copy its answer, and its loss means nothing. Built-in components are
 proven by their tests; this runs when a component of the model comes from anyone else.
@@ -111,7 +111,7 @@ def probe_causality(model: Decoder, components: list[ResolvedComponent], *, allo
     packages = dict.fromkeys(c.registered.plugin.distribution for c in suspects)
     tests = " and ".join(f"`tp plugins test {name}`" for name in packages)
     raise TpError(
-        f"{leak}: what it learns would be worthless. Not built in, so not proven: {names}\n"
-        f"  {tests} tells what is wrong; "
-        "train.allow_leak = true trains all the same, and is recorded"
+        f"{leak}, so its losses would be meaningless. Third-party components: {names}\n"
+        f"  run {tests} to find the problem; "
+        "train.allow_leak = true trains anyway, and is recorded in the run"
     )

@@ -1,4 +1,4 @@
-"""What a training would be: its layers, parameters, tokens per step, and roughly its memory."""
+"""Describe a training without running it: layers, parameters, tokens per step and memory."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SAMPLED_STEPS = 20
 
 
 def describe(plan: Plan) -> str:
-    """A readable page about a plan. Reads (and caches) its data; writes nothing else."""
+    """A summary of a plan as text. Reads and caches its data; writes nothing else."""
     train = plan.config.train
     device = pick_device(train.device)
     dataset = open_dataset(plan)
@@ -49,11 +49,11 @@ def describe(plan: Plan) -> str:
         "",
         f"parameters       {total:,} ({decayed:,} with weight decay), "
         f"vocabulary {dataset.tokenizer.vocab_size}",
-        f"data             {len(dataset.train):,} {data.phrases} to learn from, "
-        f"{len(dataset.val):,} to validate, {len(dataset.test):,} untouched",
+        f"data             {len(dataset.train):,} training, {len(dataset.val):,} validation and "
+        f"{len(dataset.test):,} test {data.phrases}",
         f"steps            {train.max_steps:,}, of {train.batch_size} {data.rows} in "
         f"{micro_batches}; {epochs:.1f} epochs",
-        f"tokens per step  {tokens:,.0f} ({tokens / places:.0%} of {places:,.0f} places, "
+        f"tokens per step  {tokens:,.0f} ({tokens / places:.0%} of {places:,.0f} positions; "
         "the rest is padding)",
         f"memory           about {_mib(2 * weights + optimizer + held)} on {device}: weights and "
         f"gradients {_mib(2 * weights)}, optimizer {_mib(optimizer)}, activations {shown}",
@@ -62,12 +62,12 @@ def describe(plan: Plan) -> str:
 
 
 def _without_data(plan: Plan, vocab_size: int) -> Decoder:
-    """The model with shapes alone, so that one of any size can be looked at."""
+    """The model on the meta device, so that its size doesn't matter."""
     try:
         with torch.device("meta"):
             return Decoder(plan, vocab_size)
     except TpError:
-        # A constructor may need real numbers. One that fails on them too says so here.
+        # A constructor may need real tensors. If it fails with those too, it raises here.
         return Decoder(plan, vocab_size).to("meta")
 
 
@@ -85,7 +85,7 @@ def _layer_table(plan: Plan, model: Decoder) -> Iterable[str]:
 
 
 def _tokens_per_step(plan: Plan, loader: DataLoader) -> tuple[float, float, int]:
-    """Over the first steps: mean tokens, mean places with padding, and the widest micro-batch."""
+    """Over the first steps: mean tokens, mean positions with padding, widest micro-batch."""
     tokens, places, widest = [], [], 0
     for step in range(min(_SAMPLED_STEPS, loader.steps_per_epoch)):
         rows = loader.micro_batches(step, plan.config.train.grad_accumulation)
@@ -96,7 +96,7 @@ def _tokens_per_step(plan: Plan, loader: DataLoader) -> tuple[float, float, int]
 
 
 def _optimizer_bytes(plan: Plan, vocab_size: int, infos: list[ParameterInfo]) -> int:
-    """What the optimizer keeps, from a step on parameters of the same roles, 4 to a side."""
+    """Size of the optimizer state, measured on small parameters with the same roles."""
     small = [
         ParameterInfo(
             info.name,
@@ -120,10 +120,10 @@ def _optimizer_bytes(plan: Plan, vocab_size: int, infos: list[ParameterInfo]) ->
 
 
 def _activation_bytes(model: Decoder, rows: int, width: int, *, packed: bool) -> int | str:
-    """What a micro-batch's forward pass keeps for the backward pass, counted without data.
+    """Bytes a micro-batch's forward pass keeps for the backward pass, measured without data.
 
-    Counted in fp32, so with bf16 it is an upper bound. A component that needs real numbers to run
-    can't be counted; then the reason comes back.
+    Measured in fp32, so with bf16 it is an upper bound. If a component needs real tensors to run,
+    the reason is returned instead.
     """
     own = {p.untyped_storage()._cdata for p in [*model.parameters(), *model.buffers()]}
     kept: dict[int, Tensor] = {}
@@ -143,7 +143,7 @@ def _activation_bytes(model: Decoder, rows: int, width: int, *, packed: bool) ->
         with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
             model.train().loss(tokens, tokens, seq)
     except Exception as error:
-        return f"{type(error).__name__} on tensors without data"
+        return f"{type(error).__name__} on meta tensors"
     return sum(t.untyped_storage().nbytes() for t in kept.values())
 
 

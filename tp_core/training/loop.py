@@ -1,8 +1,8 @@
 """The training loop.
 
-What happens at a step is a function of its number and the config alone: the lines it sees, what
-dropout drops, whether it is followed by an evaluation, samples, a checkpoint. A checkpoint comes
-last of these, so a run resumed from it writes the same lines as one left alone.
+What happens at a step depends only on its number and the config: its lines, its dropout, and
+whether an evaluation, samples or a checkpoint follow. The checkpoint comes last, so a resumed run
+writes the same lines as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -19,8 +19,7 @@ from tp_core.training.trainer import Trainer
 
 
 class Interrupted(KeyboardInterrupt):
-    """Training was asked to stop, and did, with a checkpoint; `signal` is who asked,
-    `step` the last one taken."""
+    """Training was stopped by `signal` and saved a checkpoint; `step` is the last step taken."""
 
     def __init__(self, signal: int, step: int) -> None:
         super().__init__()
@@ -28,9 +27,9 @@ class Interrupted(KeyboardInterrupt):
 
 
 def run_steps(session: Session) -> dict[str, Any]:
-    """Train to the last step, or until a callback stops it; the summary that was written.
+    """Train to the last step, or until a callback stops it. Returns the written summary.
 
-    Raises `Diverged` before a non-finite step is taken, and `Interrupted` after a signal.
+    Raises `Diverged` instead of taking a non-finite step, and `Interrupted` after a signal.
     """
     config, state, callbacks = session.plan.config.train, session.state, session.callbacks
     trainer = Trainer(session)
@@ -65,7 +64,7 @@ def run_steps(session: Session) -> dict[str, Any]:
 
 
 def _evaluate(trainer: Trainer) -> dict[str, SplitLosses]:
-    """Evaluate, tell callbacks of it, and keep the model if it is the best so far."""
+    """Evaluate, notify callbacks, and save the model if it is the best so far."""
     losses, event = trainer.evaluate()
     trainer.session.callbacks.tell("on_evaluation", event)
     if event.best:

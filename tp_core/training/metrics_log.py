@@ -1,4 +1,4 @@
-"""The lines of `metrics.jsonl`: one for each step, two for each evaluation."""
+"""Write `metrics.jsonl`: one line per step, two per evaluation."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ from tp_core.runs.jsonl import JsonlWriter
 
 
 class MetricsLog:
-    """The callback that writes them. A step's line is under split `batch`: it is of the step's own
-    batch, with dropout, and not to be confused with an evaluation on split `train`."""
+    """The callback that writes `metrics.jsonl`.
+
+    A step's line has split `batch`: its loss is that of the training batch, with dropout, unlike
+    an evaluation on split `train`.
+    """
 
     acts = True
 

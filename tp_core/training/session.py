@@ -1,4 +1,4 @@
-"""A training as a run on disk: claimed, resumed, checkpointed, summed up."""
+"""A training and its run directory: start, resume, checkpoints and summary."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tp_core.training.setup import TrainingSetup, make_setup
 
 @dataclass
 class TrainingState:
-    """How far a training is. `stopped`: which callback ended it before its last step, and why."""
+    """Progress of a training. `stopped`: which callback ended it early, and why."""
 
     step: int = 0
     tokens: int = 0
@@ -44,7 +44,7 @@ class TrainingState:
 class Session:
     """One training and the directory it writes to.
 
-    `drift` says of a resumed one which plugins aren't those it began with.
+    `plugin_drift` has a sentence for each plugin that changed before a resume.
     """
 
     run: RunDir
@@ -62,7 +62,7 @@ class Session:
         return self.setup.plan
 
     def save(self, *, best: bool = False) -> None:
-        """Write `best_val.pt`, or `last.pt` with all that a resume needs."""
+        """Write `best_val.pt`, or `last.pt` with everything a resume needs."""
         path = self.run.best_val_path if best else self.run.last_path
         if best:
             save_checkpoint(path, self._payload())
@@ -81,9 +81,9 @@ class Session:
         self.callbacks.tell("on_checkpoint", CheckpointEvent(self.state.step, path))
 
     def save_as(self, name: str) -> None:
-        """Write the model as it is to `checkpoints/NAME.pt`."""
+        """Save the current model to `checkpoints/NAME.pt`."""
         if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in ("best_val", "last", "previous"):
-            raise TpError(f"'{name}' can't be the name of a checkpoint of its own")
+            raise TpError(f"'{name}' is not a valid checkpoint name, or is reserved")
         save_checkpoint(self.run.checkpoints_dir / f"{name}.pt", self._payload())
 
     def _payload(self) -> dict[str, Any]:
@@ -95,7 +95,7 @@ class Session:
         }
 
     def summarise(self, status: str, **more: Any) -> dict[str, Any]:
-        """Write `summary.json`: how the training ended and what it reached."""
+        """Write `summary.json`: how the training ended, and its results."""
         state = self.state
         summary = {
             "status": status,
@@ -124,7 +124,7 @@ class Session:
 
 
 def start(setup: TrainingSetup, run: RunDir) -> Session:
-    """A new run in a directory that was claimed for it."""
+    """Start a new run in a claimed directory."""
     plan, dataset = setup.plan, setup.dataset
     provenance = collect(
         component_records(plan),
@@ -142,16 +142,16 @@ def start(setup: TrainingSetup, run: RunDir) -> Session:
     provenance["causality_probe"] = setup.causality_probe
     run.tokenizer_path.write_bytes(dataset.tokenizer.model_bytes)
     write_json(run.provenance_path, provenance)
-    # Last, so that a run that has a config has all the rest.
+    # Written last, so that a run with a config is complete.
     write_json(run.config_path, plan.config.as_data())
     return _open(run, setup, TrainingState(), provenance)
 
 
 def resume(run: RunDir, callbacks: Sequence[Callback] = ()) -> Session:
-    """An interrupted run, at its last checkpoint; files written since are cut back to it."""
+    """Resume an interrupted run from its last checkpoint; its logs are truncated to that point."""
     plan = open_plan(run)
     if run.summary_path.exists() and read_json(run.summary_path).get("status") == "finished":
-        raise TpError(f"run '{run.id}' is complete: nothing to resume")
+        raise TpError(f"run '{run.id}' is finished: nothing to resume")
     provenance = read_json(run.provenance_path)
     has_checkpoint = run.last_path.exists() or run.previous_path.exists()
     payload = load_last(run)[0] if has_checkpoint else None
@@ -159,7 +159,7 @@ def resume(run: RunDir, callbacks: Sequence[Callback] = ()) -> Session:
     setup = make_setup(plan, Tokenizer.load(run.tokenizer_path), callbacks)
     if setup.dataset.sha256 != provenance["data"]["sha256"]:
         raise TpError(
-            f"{plan.config.data.path} has changed since run '{run.id}' began: "
+            f"{plan.config.data.path} has changed since run '{run.id}' started: "
             "restore it, or start a new run"
         )
     if payload:
@@ -185,7 +185,7 @@ def _open(
     provenance: Mapping[str, Any],
 ) -> Session:
     metrics, samples = JsonlWriter(run.metrics_path), JsonlWriter(run.samples_path)
-    # First, so that what others do in answer to an event follows its line.
+    # First, so that an event is logged before other callbacks react to it.
     log = Callback("metrics.jsonl", MetricsLog(metrics))
     every = Callbacks([log, *setup.callbacks])
     return Session(run, setup, state, provenance, metrics, samples, every)

@@ -1,4 +1,4 @@
-"""Everything a training needs in memory, built from a plan; nothing is written here."""
+"""Build everything a training needs in memory from a plan; nothing is written."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ from tp_core.training.smoke_test import smoke_test
 
 @dataclass(frozen=True, eq=False)
 class TrainingSetup:
-    """A plan's data, model, optimizer and the rest, on the device they are used on.
+    """A plan's data, model, optimizer and other components, on their device.
 
-    `built` are the components as built, `causality_probe` what looking for leaks came to.
+    `built` has the built components, `causality_probe` the result of the causality probe.
     """
 
     plan: Plan
@@ -52,8 +52,8 @@ class TrainingSetup:
 def make_setup(
     plan: Plan, tokenizer: Tokenizer | None = None, callbacks: Sequence[Callback] = ()
 ) -> TrainingSetup:
-    """Build what a plan names; `callbacks` come after its own. Raises `TpError` for data or
-    components that can't be used."""
+    """Build everything in a plan; `callbacks` come after its own. Raises `TpError` for invalid
+    data or components."""
     train = plan.config.train
     device = pick_device(train.device)
     make_deterministic(device)
@@ -91,7 +91,7 @@ def make_setup(
 def make_optimizer(
     plan: Plan, builder: Builder, infos: list[ParameterInfo]
 ) -> torch.optim.Optimizer:
-    """The plan's optimizer over these parameters, each group's peak learning rate kept with it."""
+    """The plan's optimizer for these parameters, with each group's peak learning rate."""
     component = builder.build(plan.optimizer, "optimizer")
     try:
         optimizer: torch.optim.Optimizer = component.build(infos)

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a request to stop after the current step."""
+"""Handle Ctrl-C and SIGTERM by stopping after the current step."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 
 
 class Interrupts:
-    """Within its `with`, the first SIGINT or SIGTERM only sets `.caught`; a second one kills.
+    """A context in which the first SIGINT or SIGTERM only sets `.caught`; a second one kills.
 
-    `.caught` is the signal's number, 0 before. Outside the main thread it catches nothing.
+    `.caught` is the signal's number, or 0. Outside the main thread, signals aren't caught.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""A few tokens through the assembled model before anything is trained or written.
+"""Run a few tokens through the assembled model before anything is trained or written.
 
 A component that raises, or returns another shape or type of number than its contract says, is found
 here and named, instead of at the first sample an hour later, or never: a wrong shape may broadcast.

@@ -1,4 +1,4 @@
-"""Training as a function: the one way a training happens, from the command line or from Python."""
+"""`train`: the entry point of every training, from the command line or from Python."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tp_core.training.setup import make_setup
 
 
 class PluginDriftWarning(UserWarning):
-    """A resumed run goes on with other plugins than it began with."""
+    """A resumed run uses other plugins than before."""
 
 
 def train(
@@ -42,20 +42,22 @@ def train(
     run = tp_core.train(resume="latest")
     ```
 
-    `config` is a file, a dict of the same layout, or a `Plan` that was made of one; a new run is
-    called `run_id`, or by the time. `resume` names a run to go on with instead: by its id, a unique
-    prefix of it, or "latest". `callbacks` are objects with methods of
-    `tp_core.interfaces.callbacks`, told of everything in addition to the config's own. Nothing is
-    printed. Several trainings in one process give the same bytes as each in a process of its own.
+    `config` is a file, a dict with the same layout, or a `Plan`. `run_id` is the id of the new run,
+    a timestamp by default. `resume` continues an existing run instead, given by its id, a unique
+    prefix of it, or "latest". `callbacks` are objects with methods from
+    `tp_core.interfaces.callbacks`, called in addition to the config's own. Nothing is printed.
+    Several trainings in one process give the same results, byte for byte, as in separate processes.
 
-    Raises `TpError` with what is wrong (`ConfigError` with every problem of a config) before
-    anything is written; `Diverged` where the loss isn't finite; `KeyboardInterrupt` on Ctrl-C,
-    after a checkpoint.
+    Raises `TpError` before anything is written if the input is invalid (`ConfigError` with every
+    problem of a config), `Diverged` if the loss isn't finite, and `KeyboardInterrupt` on Ctrl-C,
+    after saving a checkpoint.
     """
     extra = _named(callbacks)
     if resume is not None:
         if config is not None or run_id is not None:
-            raise TpError("resume goes on with the run's own config: leave out config and run_id")
+            raise TpError(
+                "resume uses the run's own config: it can't be combined with config or run_id"
+            )
         run = find_run(Path(runs_dir), resume)
         with lock(run):
             session = resume_session(run, extra)
@@ -63,13 +65,13 @@ def train(
                 warnings.warn(sentence, PluginDriftWarning, stacklevel=2)
             return _run(session)
     if config is None:
-        raise TpError("name a config to train, or a run to resume")
+        raise TpError("specify a config to train or a run to resume")
     if run_id is not None:
         check_run_id(run_id)
         if (Path(runs_dir) / run_id).exists():
-            raise TpError(f"run_id '{run_id}': {Path(runs_dir) / run_id} exists already")
+            raise TpError(f"run_id '{run_id}': {Path(runs_dir) / run_id} already exists")
     setup = make_setup(_plan(config), callbacks=extra)
-    # Whatever is wrong with the input has been found before a run is made.
+    # All input is validated before the run is created.
     run = claim_run(Path(runs_dir), run_id or new_run_id(datetime.now(timezone.utc)))
     with lock(run):
         return _run(start(setup, run))
@@ -84,7 +86,7 @@ def _plan(config: str | Path | Mapping[str, Any] | Plan) -> Plan:
 
 
 def _named(callbacks: Sequence[Any]) -> list[Callback]:
-    """Objects as callbacks, called by their classes; a number tells those of one class apart."""
+    """Name callback objects after their classes, numbered if a class occurs more than once."""
     counts: Counter[str] = Counter()
     found = []
     for made in callbacks:
@@ -97,7 +99,7 @@ def _named(callbacks: Sequence[Any]) -> list[Callback]:
 
 
 def _run(session: Session) -> Run:
-    """Run a session to its end, tell callbacks how it ended, and close its files."""
+    """Run a session to its end, notify callbacks, and close its files."""
     summary: dict[str, Any] = {}
     status = "failed"
     try:

@@ -1,4 +1,4 @@
-"""The moves of a training: a step, an evaluation, samples, and the lines they leave."""
+"""The operations of a training: steps, evaluations and samples."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ _NLL = ""  # the name of the likelihood's loss beside the auxiliary ones
 
 @dataclass(frozen=True)
 class StepResult:
-    """What one optimizer step did: loss in nats and bits per byte over its tokens, auxiliary losses
-    per token, the gradient norm before clipping, and the tokens it learned from."""
+    """The result of one optimizer step: loss in nats per token, bits per byte, auxiliary losses per
+    token, the gradient norm before clipping, and the number of target tokens."""
 
     loss: float
     bits_per_byte: float
@@ -56,7 +56,7 @@ class Trainer:
         ]
         compiled = self.config.train.compile
         self.loss = torch.compile(model.loss, dynamic=True) if compiled else model.loss
-        # Where a micro-batch fits into memory, as many lines of an evaluation do.
+        # If a micro-batch fits in memory, as many lines of an evaluation do too.
         size = -(-self.config.train.batch_size // self.config.train.grad_accumulation)
         if self.config.data.layout == "packed":
             longest = max(int(s.lengths.max()) for s in (dataset.train, dataset.val))
@@ -68,19 +68,19 @@ class Trainer:
         }
 
     def step(self) -> StepResult:
-        """One optimizer step on the batch of this step's number."""
+        """Take one optimizer step."""
         try:
             with attribute_errors(self.setup.built):
                 return self._step()
         except torch.OutOfMemoryError as error:
             raise RunFailed(
-                f"step {self.state.step + 1}: out of memory on {self.setup.device}: raise "
-                "train.grad_accumulation (same results, less memory) or lower train.batch_size"
+                f"step {self.state.step + 1}: out of memory on {self.setup.device}: increase "
+                "train.grad_accumulation (same results, less memory) or reduce train.batch_size"
             ) from error
         except torch._dynamo.exc.TorchDynamoException as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise RunFailed(
-                f"torch.compile failed: {reason}\n  train.compile = false trains without it"
+                f"torch.compile failed: {reason}\n  set train.compile = false to train without it"
             ) from error
 
     def _step(self) -> StepResult:
@@ -89,7 +89,7 @@ class Trainer:
         micro_batches: Sequence[Batch] = setup.data_loader.micro_batches(
             step, train.grad_accumulation
         )
-        # Divided by the tokens of the whole step, so that every token weighs the same in any split.
+        # Divided by the tokens of the whole step: the number of micro-batches makes no difference.
         n_targets = sum(one.n_targets for one in micro_batches)
         n_bytes = sum(one.n_bytes for one in micro_batches)
         totals: dict[str, Tensor] = {}
@@ -106,8 +106,8 @@ class Trainer:
         if not all(map(math.isfinite, (norm, *means.values()))):
             raise Diverged(
                 f"step {step + 1}: the loss is {means[_NLL]:.4g} and the gradient norm {norm:.4g}; "
-                f"nothing was updated.{self._first_not_finite(micro_batches)} "
-                "Try a lower train.learning_rate, or more warmup"
+                f"the step was not applied.{self._first_not_finite(micro_batches)} "
+                "Try a lower train.learning_rate or more warmup"
             )
         factor = self._factor()
         for group in setup.optimizer.param_groups:
@@ -128,22 +128,25 @@ class Trainer:
         )
 
     def _factor(self) -> float:
-        """What the schedule makes of the peak learning rates at this step."""
+        """The schedule's factor on the peak learning rates at this step."""
         factor: object = self.setup.schedule.factor(self.state.step, self.config.train.max_steps)
         if not isinstance(factor, (int, float)) or not math.isfinite(factor):
             name = self.setup.plan.schedule.name
-            raise TpError(f"schedule '{name}' gave {factor!r} for step {self.state.step + 1}")
+            raise TpError(
+                f"schedule '{name}' returned {factor!r} for step {self.state.step + 1}, "
+                "not a finite number"
+            )
         return factor
 
     def _losses(self, micro_batch: Batch) -> dict[str, Tensor]:
-        """One micro-batch's losses, summed over its tokens, by name; the likelihood's first."""
+        """The losses of a micro-batch by name, summed over its tokens; likelihood first."""
         tokens, targets, seq = on_device(micro_batch, self.setup.device)
         with self.setup.autocast():
             nll = self.loss(tokens, targets, seq)
         return {_NLL: nll, **seq.losses}
 
     def _first_not_finite(self, micro_batches: Sequence[Batch]) -> str:
-        """Which component's output was the first to be NaN or infinite, found by doing it again."""
+        """Find the first component with a non-finite output by repeating the forward pass."""
         loss, self.loss = self.loss, self.setup.model.loss
         try:
             with torch.no_grad(), checked_outputs(self.setup.model.built, FINITE):
@@ -151,7 +154,7 @@ class Trainer:
                     seed_dropout(self.config.train.seed, self.state.step, index)
                     self._losses(one)
         except TpError as fault:
-            return f" First, {fault}."
+            return f" First non-finite output: {fault}."
         finally:
             self.loss = loss
         return ""
@@ -161,7 +164,7 @@ class Trainer:
         return round(self.state.step / self.setup.data_loader.steps_per_epoch, 4)
 
     def step_event(self, result: StepResult, seconds: float) -> StepEvent:
-        """What callbacks hear of a step."""
+        """The event that callbacks receive for a step."""
         return StepEvent(
             step=self.state.step,
             max_steps=self.config.train.max_steps,
@@ -177,7 +180,7 @@ class Trainer:
         )
 
     def evaluation_losses(self) -> dict[str, SplitLosses]:
-        """How the model does now on the fixed training subset and on the validation lines."""
+        """Losses on the fixed training subset and on the validation lines."""
         setup, dataset = self.setup, self.setup.dataset
         splits = {"train": dataset.train, "val": dataset.val}
         return {
@@ -188,7 +191,7 @@ class Trainer:
         }
 
     def evaluate(self) -> tuple[dict[str, SplitLosses], EvaluationEvent]:
-        """Evaluate both splits, and note whether the model is the best so far."""
+        """Evaluate both splits, and record whether the model is the best so far."""
         began = time.perf_counter()
         losses = self.evaluation_losses()
         seconds = time.perf_counter() - began
@@ -214,17 +217,17 @@ class Trainer:
         return losses, event
 
     def figures(self, losses: Mapping[str, SplitLosses]) -> dict[str, dict[str, float]]:
-        """Loss and bits per byte by split. Raises `Diverged` where one isn't finite."""
+        """Loss and bits per byte by split. Raises `Diverged` if one isn't finite."""
         found = {}
         for name, split in losses.items():
             loss, bits = split.loss, split.bits_per_byte
             if loss is None or bits is None or not math.isfinite(loss):
-                raise Diverged(f"step {self.state.step}: the loss on {name} lines is not finite")
+                raise Diverged(f"step {self.state.step}: the {name} loss is not finite")
             found[name] = {"loss": loss, "bits_per_byte": bits}
         return found
 
     def access(self) -> TrainingAccess:
-        """The training itself, for callbacks that act on it."""
+        """Access to the training, for callbacks that act on it."""
         return TrainingAccess(
             model=self.setup.model,
             optimizer=self.setup.optimizer,
@@ -238,7 +241,7 @@ class Trainer:
         self.session.metrics.write({**head, "split": split, **values})
 
     def sample(self, count: int) -> list[dict[str, Any]]:
-        """Unconditional samples from the model as it is; the same streams every time."""
+        """Unconditional samples from the current model, always from the same random streams."""
         setup, sampling = self.setup, self.config.sampling
         try:
             continuations = generate(
