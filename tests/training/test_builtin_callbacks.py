@@ -1,4 +1,4 @@
-"""The built-in callbacks in real trainings: early stopping, averaged weights, health, TensorBoard."""
+"""The built-in callbacks in trainings: early stopping, averaged weights, health, TensorBoard."""
 
 from __future__ import annotations
 
