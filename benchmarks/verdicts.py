@@ -166,7 +166,6 @@ def verdict(run: RunDir, checkpoint: str) -> dict[str, Any]:
         checkpoint=checkpoint,
         plan=loaded.plan,
         prompt="",
-        prompt_ids=[],
         n_samples=SAMPLES,
         max_new_tokens=loaded.plan.config.sampling.max_new_tokens,
         seed=loaded.plan.config.train.seed,

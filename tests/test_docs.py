@@ -1,4 +1,4 @@
-"""The pages say what the code says: that of components is generated, the contracts are compared."""
+"""What the pages say is compared with the code, and the README's Python is run."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
+import tiny_runs
 
 from tp_core.kernel.kinds import KINDS
 
@@ -40,6 +43,17 @@ def test_the_contracts_are_those_of_the_table_of_kinds() -> None:
         required, _, optional = calls.partition("optional")
         assert _methods(required) == KINDS[name].required, name
         assert _methods(optional) == KINDS[name].optional, name
+
+
+def test_the_readme_s_python_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    small = tiny_runs.write_config(tmp_path)
+    assert '"configs/default.toml"' in code
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    exec(code.replace("configs/default.toml", str(small)), names)
+    assert str(names["second"]) != str(names["run"])
 
 
 def _methods(text: str) -> dict[str, tuple[str, ...]]:

@@ -56,5 +56,5 @@ def test_what_is_left_out_is_the_runs(capsys: pytest.CaptureFixture[str]) -> Non
     with pytest.raises(SystemExit):
         COMMANDS["generate"].main(["--help"])
     text = " ".join(capsys.readouterr().out.split())
-    assert "Maximum number of new tokens. [default: (the run's); x>=1]" in text
+    assert "Maximum number of tokens to generate. [default: (the run's); x>=1]" in text
     assert "Random seed. [default: (the run's); x>=0]" in text

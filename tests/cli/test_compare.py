@@ -180,14 +180,14 @@ def test_markdown_is_tables_with_their_text_escaped(tp: Run, runs_dir: Path) -> 
 @pytest.mark.parametrize(
     ("args", "words"),
     [
-        (["--run-ids", "a1", "--unconditional"], "needs two runs or more"),
-        (["--run-ids", "a1,a1", "--unconditional"], "needs two runs or more"),
+        (["--run-ids", "a1", "--unconditional"], "needs at least two runs"),
+        (["--run-ids", "a1,a1", "--unconditional"], "needs at least two runs"),
         (["--run-ids", "a1,nope", "--unconditional"], "no run 'nope'"),
-        (["--run-ids", "a1,b1"], "give either --prompt TEXT or --unconditional"),
-        (["--run-ids", "a1,b1", "--prompt", "a", "--unconditional"], "give either --prompt"),
+        (["--run-ids", "a1,b1"], "specify either --prompt TEXT or --unconditional"),
+        (["--run-ids", "a1,b1", "--prompt", "a", "--unconditional"], "specify either --prompt"),
         (["--run-ids", "a1,b1", "--unconditional", "--n-samples", "0"], "--n-samples"),
         (["--run-ids", "a1,b1", "--prompt", "the " * 99], "run 'a1': the prompt is"),
-        (["--run-ids", "a1,b1", "--unconditional", "--md", "--json"], "not both"),
+        (["--run-ids", "a1,b1", "--unconditional", "--md", "--json"], "can't be combined"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(

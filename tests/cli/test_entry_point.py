@@ -17,7 +17,7 @@ import pytest
 from cli_runner import TP, Run
 
 from tp_core.cli import COMMANDS, cli
-from tp_core.cli.groups import Lazy
+from tp_core.cli.command_groups import Lazy
 from tp_core.errors import ConfigError, Diverged, Problem, RunFailed, TpError
 
 DEFAULT = Path(__file__).parents[2] / "configs" / "default.toml"
@@ -137,7 +137,7 @@ def test_the_console_script_is_this_function() -> None:
     [
         (["plugin"], "no command 'plugin'. Did you mean 'plugins'?"),
         (["plugins", "lits"], "no command 'lits'. Did you mean 'list'?"),
-        (["frobnicate"], "no command 'frobnicate'. There are: init, train,"),
+        (["frobnicate"], "no command 'frobnicate'. Available commands: init, train,"),
         (["plugins", "list", "--knd", "norm"], "Did you mean"),
         (["plugins", "list", "--kind", "nrm"], "'nrm' is not one of"),
         (["plugins", "show"], "Missing argument 'NAME'"),
@@ -180,7 +180,7 @@ def test_a_bug_is_named_with_its_place(tp: Run, failing: Failing) -> None:
     assert done.code == 1
     assert done.err.startswith("internal error: JSONDecodeError: Expecting property name")
     assert f"({__file__}:" in done.err
-    assert done.err.endswith("); TP_TRACEBACK=1 shows all of it, please report\n")
+    assert done.err.endswith("please report it (set TP_TRACEBACK=1 to see the full traceback)\n")
     assert done.err.count("\n") == 1
 
 
@@ -220,7 +220,7 @@ def test_traceback_variable_shows_all_of_it(
 LATE = """
 import sys, types, click
 from tp_core.cli import cli, main
-from tp_core.cli.groups import Lazy
+from tp_core.cli.command_groups import Lazy
 module = sys.modules["late"] = types.ModuleType("late")
 module.command = click.Command("late", callback=lambda: print("x"))
 cli.table["late"] = Lazy("late", "command", "Print, and leave it in the buffer.")

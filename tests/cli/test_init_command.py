@@ -42,7 +42,7 @@ def test_init_overwrites_nothing(tp: Run, tmp_path: Path, taken: str) -> None:
     (tmp_path / taken).write_text("mine")
     done = tp("init", tmp_path)
     assert (done.code, done.out) == (2, "")
-    assert f"{tmp_path / taken} is there already, and nothing was written" in done.err
+    assert f"{tmp_path / taken} already exists; nothing was written" in done.err
     assert [path.name for path in tmp_path.iterdir()] == [taken]
     assert (tmp_path / taken).read_text() == "mine"
 
@@ -54,7 +54,7 @@ def test_init_writes_through_no_link(tp: Run, tmp_path: Path) -> None:
     (place / "config.toml").symlink_to(tmp_path / "elsewhere")
     done = tp("init", place)
     assert done.code == 2
-    assert "config.toml is there already" in done.err
+    assert "config.toml already exists" in done.err
     assert not (tmp_path / "elsewhere").exists()
     assert not (place / "phrases.txt").exists()
 

@@ -169,9 +169,9 @@ def test_a_picture_is_overwritten_only_by_force(tp: Run) -> None:
         (["--run-id", "alpha", "--out", "a.gif"], "must end in .svg, .png, .pdf"),
         (["--run-id", "alpha", "--out", "none/a.svg"], "cannot write none/a.svg"),
         (["--run-id", "alpah"], "Did you mean 'alpha'?"),
-        (["--run-id", ","], "names no run"),
+        (["--run-id", ","], "--run-id is empty"),
         (["--run-id", "alpha", "--smooth", "0"], "--smooth"),
-        (["--run-id", "alpha", "--term", "--out", "a.svg"], "--term writes no picture"),
+        (["--run-id", "alpha", "--term", "--out", "a.svg"], "--term can't be combined"),
     ],
 )
 def test_what_cannot_be_drawn_is_refused(tp: Run, args: list[str], words: str) -> None:

@@ -139,7 +139,7 @@ def test_it_conforms_in_what_is_quickly_asked(kind: str, written: Callable[[str]
 
 def test_next_steps(tp: Run, tmp_path: Path) -> None:
     done = tp("plugins", "new", "metric", "my_metric", "--dir", tmp_path)
-    assert done.err == "wrote 7 files; next:\n"
+    assert done.err == "wrote 7 files; next, run:\n"
     assert done.out == (
         f"cd {tmp_path}/tp-my-metric\n"
         "pip install -e '.[test]'\n"

@@ -194,10 +194,10 @@ def test_rm_deletes_the_runs_it_is_given(tp: Run, runs_dir: Path) -> None:
     ("args", "words"),
     [
         (["a", "nope", "--yes"], "no run 'nope'"),
-        (["a", "lon", "--yes"], "--yes deletes only by whole ids: write long"),
-        (["a"], "give --yes"),
+        (["a", "lon", "--yes"], "--yes requires full run ids: write long"),
+        (["a"], "confirm with --yes"),
         (["../a", "--yes"], "not a run id"),
-        (["a", "held", "--yes"], "run 'held' is being trained"),
+        (["a", "held", "--yes"], "run 'held' is still training"),
     ],
 )
 def test_rm_deletes_all_or_nothing(tp: Run, runs_dir: Path, args: list[str], words: str) -> None:

@@ -187,7 +187,7 @@ def test_a_run_id_that_is_taken(tp_train: Train, tmp_path: Path) -> None:
     (taken / "file").write_text("precious")
     done = tp_train("--run-id", "mine")
     assert done.code == 2
-    assert "exists already" in done.err
+    assert "already exists" in done.err
     assert [p.name for p in taken.iterdir()] == ["file"]
 
 

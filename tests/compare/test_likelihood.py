@@ -12,7 +12,8 @@ import pytest
 from scipy import stats
 
 from tp_core.compare.evaluated_run import EvaluatedRun
-from tp_core.compare.likelihood import compare_groups, group, paired_difference
+from tp_core.compare.likelihood import compare_groups, paired_difference
+from tp_core.compare.seed_groups import group
 from tp_core.interfaces.metrics import SplitLosses
 from tp_core.statistics import RESAMPLES
 

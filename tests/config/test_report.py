@@ -63,7 +63,7 @@ REPORT = {
     "model.norm": (15, 'must be a component: "name" or { name = "..." }, not 5'),
     "model.mlp": (8, "under [model] add mlp = "),
     "train.grad_accumulation": (21, "4 slices of batch_size = 2 phrases"),
-    "train.schedule": (23, "warmup = 10 leaves no step of max_steps = 10"),
+    "train.schedule": (23, "warmup = 10 must be smaller than max_steps = 10"),
     "train.device": (24, 'must be auto, cpu, mps, cuda or cuda:N, not "gpu"'),
     "sampling.samplers.1.p": (29, "must be greater than 0, not 0"),
     "report.metrics": (None, "Under [report] add metrics = []"),

@@ -16,7 +16,8 @@ import sentencepiece
 
 from tp_core.data import dataset as module
 from tp_core.data.dataset import Dataset, TokenizedSplit, load_dataset
-from tp_core.data.lines import parse_lines, read_lines, split_lines
+from tp_core.data.lines import parse_lines, read_lines
+from tp_core.data.splits import split_lines
 from tp_core.data.tokenizer import Tokenizer
 from tp_core.errors import TpError
 

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tp_core.data.lines import Lines, Split, parse_lines, read_lines, split_lines
+from tp_core.data.lines import Lines, parse_lines, read_lines
+from tp_core.data.splits import Split, split_lines
 from tp_core.errors import TpError
 from tp_core.rng import phrase_hashes
 

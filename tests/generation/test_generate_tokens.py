@@ -17,7 +17,7 @@ from tp_core.data.tokenizer import Tokenizer
 from tp_core.errors import RunFailed
 from tp_core.generation.generate import Continuation, generate
 from tp_core.generation.sampler_chain import SamplerChain
-from tp_core.generation.sampler_choice import with_samplers
+from tp_core.generation.sampler_overrides import with_samplers
 from tp_core.interfaces import SequenceInfo
 from tp_core.model.decoder import Decoder
 

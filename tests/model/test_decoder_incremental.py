@@ -11,8 +11,8 @@ import torch
 from tiny_runs import make_plan
 from torch import Tensor
 
+from tp_core.assembly.decoding_state import reorder
 from tp_core.interfaces import SequenceInfo
-from tp_core.interfaces.state import reorder
 from tp_core.model.decoder import Decoder
 
 V, B, T = 40, 3, 12

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from tp_core.assembly.builder import Builder
 from tp_core.config.plan import load_plan
 from tp_core.errors import ConfigError
-from tp_core.interfaces.roles import ParameterInfo
+from tp_core.interfaces.parameters import ParameterInfo
 from tp_plugins.optimizers import muon
 
 DEFAULT = Path(__file__).parents[2] / "configs" / "default.toml"

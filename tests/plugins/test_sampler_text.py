@@ -137,7 +137,9 @@ def test_rows_have_their_own_texts(tmp_path: Path) -> None:
 
 
 def test_a_pattern_is_checked_with_the_config(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"allowed_text.*'\(a' is no regular expression: missing"):
+    with pytest.raises(
+        ConfigError, match=r"allowed_text.*'\(a' is not a valid regular expression: missing"
+    ):
         built(tmp_path, "allowed_text", pattern="(a")
 
 

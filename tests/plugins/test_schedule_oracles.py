@@ -127,10 +127,13 @@ def test_inverse_sqrt_is_vaswanis() -> None:
 @pytest.mark.parametrize(
     ("schedule", "said"),
     [
-        ("{name='linear', warmup=10}", "warmup = 10 leaves no step of max_steps = 10"),
-        ("{name='inverse_sqrt', warmup=10}", "warmup = 10 leaves no step of max_steps = 10"),
-        ("{name='wsd', warmup=9}", "warmup = 9 and a decay of 1 steps leave no step between them"),
-        ("{name='wsd', decay=0.97}", "warmup = 0 and a decay of 10 steps leave no step between"),
+        ("{name='linear', warmup=10}", "warmup = 10 must be smaller than max_steps = 10"),
+        ("{name='inverse_sqrt', warmup=10}", "warmup = 10 must be smaller than max_steps = 10"),
+        ("{name='wsd', warmup=9}", "warmup = 9 and the 1 decay steps must leave at least one step"),
+        (
+            "{name='wsd', decay=0.97}",
+            "warmup = 0 and the 10 decay steps must leave at least one step",
+        ),
         ("{name='wsd', decay=1.0}", "decay"),
     ],
 )

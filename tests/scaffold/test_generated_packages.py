@@ -58,7 +58,7 @@ def test_they_are_listed_and_nothing_is_wrong_with_them(machine: Machine) -> Non
         assert (row["status"], row["version"], row["imports_torch"]) == ("ok", "0.1.0", False)
     for kind in ("attention", "metric"):
         done = machine.run("tp", "plugins", "check", folder(kind))
-        assert done.stdout == f"{folder(kind)} 0.1.0: 1 component, nothing wrong\n"
+        assert done.stdout == f"{folder(kind)} 0.1.0: 1 component, no problems found\n"
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -24,7 +24,7 @@ from tiny_runs import (
 )
 
 from tp_core.cli import main
-from tp_core.data.lines import split_lines
+from tp_core.data.splits import split_lines
 from tp_core.data.tokenizer import Tokenizer
 from tp_core.errors import Diverged
 from tp_core.interfaces import SequenceInfo

@@ -178,7 +178,7 @@ def assert_stopped_cleanly(run: RunDir, err: str) -> list[str]:
     assert json.loads(kept)["step"] == 7  # where no checkpoint was due
     assert '"interrupted"' in run.summary_path.read_text()
     assert lines(run.metrics_path)[-1]["step"] == 7
-    return shlex.split(err.rpartition("go on with: ")[2].strip())
+    return shlex.split(err.rpartition("resume with: ")[2].strip())
 
 
 def test_interrupted(

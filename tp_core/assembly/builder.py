@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Any
-
-import torch
 
 from tp_core.assembly.attribution import component_error
 from tp_core.assembly.loading import load_class
+from tp_core.assembly.start_values import seeded
 from tp_core.config.compatibility import LayerPlan
 from tp_core.config.components import ResolvedComponent, resolve_spec
 from tp_core.config.plan import Plan
@@ -19,7 +17,6 @@ from tp_core.interfaces.context import BuildContext
 from tp_core.interfaces.positional_encoding import PositionalEncoding
 from tp_core.interfaces.vocabulary import Vocabulary
 from tp_core.kernel.options import Dims, Spec
-from tp_core.rng import derive_seed
 
 
 class Builder:
@@ -88,18 +85,9 @@ class Builder:
             self.encodings[unique] = made
         return PositionalEncoding(self._encodings[identity])
 
-    @contextmanager
-    def seeded(self, path: str) -> Iterator[None]:
-        """Draw start values from the stream of (seed, path), and leave no trace of having done so.
-
-        Swapping one component leaves the start of every other tensor bit-identical.
-        """
-        with torch.random.fork_rng(devices=[]):
-            # The CPU's generator alone: a device's is neither used for a start nor forked.
-            torch.default_generator.manual_seed(
-                derive_seed(self.plan.config.train.seed, "start", path)
-            )
-            yield
+    def seeded(self, path: str) -> AbstractContextManager[None]:
+        """Draw the start values of what is at `path` in the model."""
+        return seeded(self.plan.config.train.seed, path)
 
     def _refuse(self, resolved: ResolvedComponent, sizes: Dims) -> None:
         for message in resolved.options.problems(sizes):

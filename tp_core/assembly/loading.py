@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 
 from tp_core.assembly.attribution import component_error
-from tp_core.assembly.signatures import adapt
+from tp_core.assembly.fewer_arguments import adapt
 from tp_core.config.components import ResolvedComponent
 from tp_core.errors import TpError
 

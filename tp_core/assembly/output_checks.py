@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from tp_core.assembly.attribution import BuiltComponents
-from tp_core.assembly.signatures import passes_all
+from tp_core.assembly.fewer_arguments import passes_all
 from tp_core.config.components import ResolvedComponent
 from tp_core.errors import TpError
 from tp_core.kernel.kinds import KINDS

@@ -1,4 +1,4 @@
-"""`tp config`: what is wrong with a config, before anything is trained. Imports no torch."""
+"""`tp config`: check a config without training. Imports no torch."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from tp_core.cli import options
-from tp_core.cli.groups import Group
+from tp_core.cli.command_groups import Group
 from tp_core.cli.terminal import emit, emit_json
 from tp_core.config.plan import Plan, load_plan
 from tp_core.errors import ConfigError
@@ -19,7 +19,7 @@ def command() -> None:
     """Check a config without training."""
 
 
-@command.command()
+@command.command(short_help="Report every problem in a config file.")
 @click.argument("file", type=click.Path(path_type=Path))
 @options.overrides
 @options.as_json
@@ -27,7 +27,7 @@ def command() -> None:
 def check(ctx: click.Context, file: Path, overrides: tuple[str, ...], as_json: bool) -> None:
     """Check FILE (.toml, .py, or a run's config.json) and report every problem.
 
-    Keys, sizes, options and the fit of components are checked; the data is not read.
+    Checks keys, sizes, component options and component compatibility; the data is not read.
     """
     try:
         plan = load_plan(file, overrides)

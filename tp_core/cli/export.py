@@ -1,4 +1,4 @@
-"""`tp export`: a run's model for other programs."""
+"""`tp export`: export a run's model for use in other programs."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from tp_core.cli.terminal import emit, warn
     type=click.Choice(["safetensors"]),
     default="safetensors",
     show_default=True,
-    help="Format of the weights.",
+    help="Weights format.",
 )
 @options.strict_plugins
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
     show_default="RUN-export",
-    help="Directory to create.",
+    help="Output directory; must not exist.",
 )
 def command(
     id_: str,
@@ -36,10 +36,10 @@ def command(
     strict_plugins: bool,
     out: Path | None,
 ) -> None:
-    """Write a run's weights, config and tokenizer as files that other programs read.
+    """Export a run's weights, config and tokenizer for use in other programs.
 
-    RUN is a run id, the beginning of one, or `latest`. In Python, tp_core.load_run(DIRECTORY) opens
-    what was written. Prints the directory.
+    RUN is a run id, a unique prefix of it, or 'latest'. Prints the output directory, which
+    tp_core.load_run(DIRECTORY) opens in Python.
     """
     from tp_core.runs.directory import find_run
 

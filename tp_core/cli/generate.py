@@ -1,4 +1,4 @@
-"""`tp generate`: text from a trained model."""
+"""`tp generate`: generate text from a trained run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tp_core.runs.opening import LoadedRun
 
 
-@click.command("generate", short_help="Generate text from a run.")
+@click.command("generate", short_help="Generate text from a trained run.")
 @options.runs_dir
 @options.run_id
 @options.checkpoint
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @options.samplers
 @options.seed()
 @options.strict_plugins
-@click.option("--stream", is_flag=True, help="Print one sample as it is generated.")
+@click.option("--stream", is_flag=True, help="Print the text as it is generated; one sample only.")
 @options.as_json
 def command(
     runs_dir: Path,
@@ -43,26 +43,26 @@ def command(
     stream: bool,
     as_json: bool,
 ) -> None:
-    """Generate text from a run.
+    """Generate text from a trained run.
 
     \b
     tp generate --run-id latest --prompt "the moon" --n-samples 3
     tp generate --run-id latest --unconditional --sampler top_k,k=20
 
-    Sampling flags left out come from the run's config. --temperature, --top-k, --top-p and --min-p
-    set their entry of the chain, or add one: before those of these four that come later, or at the
-    end.
+    Sampling options that are not given come from the run's config. --temperature, --top-k, --top-p
+    and --min-p change that sampler in the run's chain or, if the chain has none, add it. A sampler
+    is added in this order relative to the other three, or else at the end of the chain.
     """
     if stream and (n_samples > 1 or as_json):
         raise click.UsageError(
-            "--stream prints one sample as text: leave out --n-samples and --json"
+            "--stream prints one sample as text: it can't be combined with --n-samples or --json"
         )
     from tp_core.cli.terminal import warn
     from tp_core.runs.directory import find_run
 
     run = find_run(runs_dir, run_id)
     from tp_core.generation.generate import encode_prompt
-    from tp_core.generation.sampler_choice import with_samplers
+    from tp_core.generation.sampler_overrides import with_samplers
     from tp_core.runs.opening import open_run
 
     loaded = open_run(run, checkpoint, strict_plugins=strict_plugins)

@@ -1,4 +1,4 @@
-"""`tp init`: a config and a file of phrases to start from."""
+"""`tp init`: create a starter config and dataset."""
 
 from __future__ import annotations
 
@@ -16,16 +16,15 @@ from tp_core.errors import RunFailed, TpError
 @click.command()
 @click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
 def command(directory: Path) -> None:
-    """Write phrases.txt and config.toml into DIR, which is created if need be.
+    """Write a starter phrases.txt and config.toml into DIR, creating it if needed.
 
-    Nothing is overwritten: where one of them is there already, nothing is written.
+    Never overwrites: if either file already exists, nothing is written.
     """
     files = starter_files()
     for name in files:
         if os.path.lexists(directory / name):
             raise TpError(
-                f"{directory / name} is there already, and nothing was written: "
-                "choose another directory"
+                f"{directory / name} already exists; nothing was written: choose another directory"
             )
     written: list[Path] = []
     try:
@@ -41,15 +40,15 @@ def command(directory: Path) -> None:
             f"cannot write {error.filename or directory}: {error.strerror or error}; "
             "choose another directory"
         ) from error
-    note(f"wrote {' and '.join(str(directory / name) for name in files)}; next:")
+    note(f"wrote {' and '.join(str(directory / name) for name in files)}; next, run:")
     enter = "" if directory.resolve() == Path.cwd() else f"cd {shlex.quote(str(directory))} && "
     emit(f"{enter}tp train --config config.toml")
 
 
 def starter_files() -> dict[str, bytes]:
-    """The files `tp init` hands out, by the name they get. Raises `RunFailed` where they are gone.
+    """The contents of the files `tp init` writes, by name. Raises `RunFailed` if they are missing.
 
-    A wheel carries them inside the package; in a checkout they lie at its root.
+    A wheel has them inside the package, a checkout at its root.
     """
     package = resources.files("tp_core")
     starter = package.joinpath("starter")
@@ -61,6 +60,6 @@ def starter_files() -> dict[str, bytes]:
         if phrases.is_file() and config.is_file():
             return {"phrases.txt": phrases.read_bytes(), "config.toml": config.read_bytes()}
     raise RunFailed(
-        "this installation has lost its starter files: "
+        "the starter files are missing from this installation: "
         "pip install --force-reinstall transformer-playground"
     )

@@ -1,4 +1,4 @@
-"""The options that several commands have, each with one spelling and one help text."""
+"""Options shared by several commands, each with one spelling and one help text."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tp_core.kernel.kinds import KINDS
 Function = TypeVar("Function", bound=Callable[..., Any])
 Decorator = Callable[[Function], Function]
 
-# What an option left out takes from the run that is opened.
+# The default shown for an option whose value comes from the opened run.
 _OF_THE_RUN = "the run's"
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -23,40 +23,44 @@ checkpoint = click.option(
     metavar="NAME",
     default="best_val",
     show_default=True,
-    help="Checkpoint to load: best_val, last, or one that a callback saved (ema).",
+    help="Checkpoint to load: best_val, last, or one saved by a callback, such as ema.",
 )
 kind = click.option("--kind", type=click.Choice(list(KINDS)), help="Only components of this kind.")
 max_new_tokens = click.option(
     "--max-new-tokens",
     type=click.IntRange(min=1),
     show_default=_OF_THE_RUN,
-    help="Maximum number of new tokens.",
+    help="Maximum number of tokens to generate.",
 )
 overrides = click.option(
-    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Set a config key (repeatable)."
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Override a config key (repeatable).",
 )
 run_id = click.option(
     "--run-id",
     default="latest",
     show_default=True,
-    help="Run id, a unique prefix of one, or 'latest'.",
+    help="Run id, a unique prefix of it, or 'latest'.",
 )
 runs_dir = click.option(
     "--runs-dir",
     type=click.Path(path_type=Path),
     default=Path("runs"),
     show_default=True,
-    help="Directory that holds the runs.",
+    help="Directory containing the runs.",
 )
 strict_plugins = click.option(
     "--strict-plugins",
     is_flag=True,
-    help="Fail if the installed plugins differ from those the run was trained with.",
+    help="Fail if installed plugins differ from the ones the run was trained with.",
 )
 
 
 def run_ids(flag: str) -> Decorator[Any]:
-    """Several runs in one option, as the list `ids`."""
+    """An option that takes several run ids, passed to the command as the list `ids`."""
 
     def split(ctx: click.Context, param: click.Parameter, text: str) -> list[str]:
         return [part.strip() for part in text.split(",") if part.strip()]
@@ -67,7 +71,7 @@ def run_ids(flag: str) -> Decorator[Any]:
         required=True,
         metavar="ID[,ID...]",
         callback=split,
-        help="Comma-separated run ids, unique prefixes of them, or 'latest'.",
+        help="Comma-separated run ids or unique prefixes; 'latest' also works.",
     )
 
 
@@ -82,7 +86,7 @@ def n_samples(default: int) -> Decorator[Any]:
 
 
 def seed(default: int | None = None) -> Decorator[Any]:
-    """Without a default, the run's own."""
+    """The `--seed` option; without a default, the run's seed is used."""
     return click.option(
         "--seed",
         type=click.IntRange(min=0),
@@ -93,47 +97,49 @@ def seed(default: int | None = None) -> Decorator[Any]:
 
 
 def prompt(command: Callable[..., Any]) -> Callable[..., Any]:
-    """`--prompt` or `--unconditional`, one of which must be given: the argument `prompt`, empty
-    for the latter."""
+    """`--prompt` or `--unconditional`, exactly one of which is required.
+
+    The command receives `prompt`, which is empty for `--unconditional`.
+    """
 
     @click.option("--prompt", help="Text to continue.")
     @click.option("--unconditional", is_flag=True, help="Generate without a prompt.")
     @functools.wraps(command)
     def checked(*, prompt: str | None, unconditional: bool, **others: Any) -> Any:
         if (prompt is None) != unconditional:
-            raise click.UsageError("give either --prompt TEXT or --unconditional")
+            raise click.UsageError("specify either --prompt TEXT or --unconditional")
         return command(prompt=prompt or "", **others)
 
     return checked
 
 
 def samplers(command: Function) -> Function:
-    """How to sample: a chain, and the familiar settings of one."""
+    """Sampling options: `--sampler`, and shortcuts for the common samplers."""
     options: tuple[Decorator[Any], ...] = (
         click.option(
             "--temperature",
             type=click.FloatRange(min=0),
-            help="Divide the logits by this; 0 always takes the most likely token.",
+            help="Sampling temperature; 0 is greedy decoding.",
         ),
         click.option(
-            "--top-k", type=click.IntRange(min=1), help="Sample from the k most likely tokens."
+            "--top-k", type=click.IntRange(min=1), help="Keep only the k most likely tokens."
         ),
         click.option(
             "--top-p",
             type=click.FloatRange(min=0, max=1, min_open=True),
-            help="Sample from the most likely tokens that together have this probability.",
+            help="Keep the most likely tokens up to this total probability.",
         ),
         click.option(
             "--min-p",
             type=click.FloatRange(min=0, max=1),
-            help="Drop tokens less likely than this fraction of the most likely one.",
+            help="Drop tokens whose probability is below this fraction of the largest one.",
         ),
         click.option(
             "--sampler",
             "samplers",
             multiple=True,
             metavar="NAME[,OPTION=VALUE...]",
-            help="Sampler to use instead of the run's (repeatable, applied in order).",
+            help="Sampler to use instead of the run's (repeatable; applied in order).",
         ),
     )
     for option in reversed(options):

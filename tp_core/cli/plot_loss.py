@@ -1,4 +1,4 @@
-"""`tp plot-loss`: the loss curves of one or more runs. Imports no torch."""
+"""`tp plot-loss`: plot the loss curves of one or more runs. Imports no torch."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tp_core.runs.directory import find_run
 if TYPE_CHECKING:
     from tp_core.plots.curves import Axis, Figure
 
-# As wide as a page of text, where nothing says how wide the terminal is.
+# Used when the terminal's size is unknown.
 _FALLBACK = (100, 30)
 _LEAST_SIZE = (40, 12)
 _TALLEST = 30
@@ -34,14 +34,14 @@ _TALLEST = 30
     show_default="loss-ID.svg",
     help="Output file: .svg, .png or .pdf.",
 )
-@click.option("--log-y", is_flag=True, help="Use a logarithmic loss axis.")
+@click.option("--log-y", is_flag=True, help="Use a logarithmic y axis.")
 @click.option(
     "--x",
     "axis",
     type=click.Choice(["steps", "tokens", "time"]),
     default="steps",
     show_default=True,
-    help="Horizontal axis; time counts training steps only.",
+    help="X axis; time counts training steps only.",
 )
 @click.option(
     "--smooth",
@@ -49,10 +49,10 @@ _TALLEST = 30
     default=1,
     show_default=True,
     metavar="N",
-    help="Average the training loss over the last N steps.",
+    help="Smooth the training loss with a moving average over N steps.",
 )
-@click.option("--force", is_flag=True, help="Overwrite the output file.")
-@click.option("--term", is_flag=True, help="Draw in the terminal instead of writing a file.")
+@click.option("--force", is_flag=True, help="Overwrite an existing output file.")
+@click.option("--term", is_flag=True, help="Plot in the terminal instead of writing a file.")
 def command(
     runs_dir: Path,
     ids: list[str],
@@ -63,23 +63,23 @@ def command(
     force: bool,
     term: bool,
 ) -> None:
-    """Draw training and validation loss, the best step marked.
+    """Plot training and validation loss, with the best step marked.
 
-    Works on a run that is still training or was cut short. Runs whose tokenizers differ are drawn
-    in bits per byte, which no tokenizer enters. Prints where the picture is.
+    Also works on runs that are still training or were interrupted. Runs with different tokenizers
+    are plotted in bits per byte, which doesn't depend on the tokenizer. Prints the output path.
     """
     from tp_core.plots.curves import one_tokenizer, read_curves
 
     if not ids:
-        raise click.UsageError("--run-id names no run: give an id, or several with commas between")
+        raise click.UsageError("--run-id is empty: give one or more run ids, separated by commas")
     runs = {run.id: run for run in (find_run(runs_dir, id_) for id_ in ids)}
     figure: Figure = "loss" if one_tokenizer(list(runs.values())) else "bits_per_byte"
     if figure != "loss":
-        note("the runs have different tokenizers: drawn in bits per byte, not loss per token")
+        note("the runs have different tokenizers: plotting bits per byte instead of loss per token")
     curves = [read_curves(run, axis, figure) for run in runs.values()]
     if term:
         if out is not None or force:
-            raise click.UsageError("--term writes no picture: leave out --out and --force")
+            raise click.UsageError("--term can't be combined with --out or --force")
         from tp_core.plots.terminal import draw_text
 
         columns, lines = shutil.get_terminal_size(_FALLBACK)
@@ -97,14 +97,14 @@ def command(
             )
         )
         return
-    from tp_core.plots.picture import FORMATS, draw
+    from tp_core.plots.image import FORMATS, draw
 
     path = out or Path(f"loss-{'+'.join(runs)[:100]}.svg")
     suffix = path.suffix[1:].lower()
     if suffix not in FORMATS:
         raise TpError(f"--out '{path}' must end in .{', .'.join(FORMATS)}")
     if path.exists() and not force:
-        raise TpError(f"'{path}' exists: give another --out, or --force to overwrite it")
+        raise TpError(f"'{path}' already exists: choose another --out, or add --force")
     content = draw(curves, axis, figure, log_y=log_y, smoothing=smooth, suffix=suffix)
     replace_file(path, content)
     emit(str(path))

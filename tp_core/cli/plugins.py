@@ -1,4 +1,4 @@
-"""`tp plugins`: which components there are, and what each of them takes. Imports no torch."""
+"""`tp plugins`: list, show, create, check and test components. Imports no torch."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import asdict
 import click
 
 from tp_core.cli import options
-from tp_core.cli.groups import Group
+from tp_core.cli.command_groups import Group
 from tp_core.cli.plugins_check import command as check_command
 from tp_core.cli.plugins_new import command as new_command
 from tp_core.cli.plugins_test import command as test_command
@@ -31,7 +31,7 @@ _VERBOSE = ("kind", "name", "distribution", "version", "status", "ms", "torch", 
 
 @click.group(cls=Group)
 def command() -> None:
-    """List, describe, write, check and test components."""
+    """List, show, create, check and test components."""
 
 
 command.add_command(check_command)
@@ -41,21 +41,25 @@ command.add_command(test_command)
 
 @command.command("list")
 @options.kind
-@click.option("--verbose", is_flag=True, help="Also show versions and load times.")
+@click.option(
+    "--verbose",
+    is_flag=True,
+    help="Also show versions and import times.",
+)
 @options.as_json
 def list_(kind: str | None, verbose: bool, as_json: bool) -> None:
-    """List every component, and every plugin that brings none, with the reason.
+    """List all components, and the plugins that failed to provide any.
 
     \b
-    ok            a config reaches it by its name
-    shadowed      a built-in has its name: write 'distribution:name'
-    ambiguous     another distribution has its name too: write 'distribution:name'
-    broken        its plugin can't be loaded
-    incompatible  its distribution is for another version of tp; none of its code ran
-    disabled      by TP_DISABLE_PLUGINS=distribution,... (or *); none of its code ran
+    ok            available in a config by its name
+    shadowed      a built-in has the same name: write 'distribution:name'
+    ambiguous     several distributions use this name: write 'distribution:name'
+    broken        the plugin can't be loaded
+    incompatible  requires another version of tp; its code was not run
+    disabled      by TP_DISABLE_PLUGINS=distribution,... (or *); its code was not run
 
-    With --verbose, the columns `ms` and `torch` say how long importing its plugin took, and whether
-    that imported torch, which makes every command slow ('?' after another plugin has done so).
+    With --verbose, `ms` is the import time of the plugin and `torch` whether importing it imported
+    torch, which slows down every command ('?' if an earlier plugin had already imported it).
     """
     rows = Catalogue().rows(kind)
     if as_json:
@@ -63,16 +67,16 @@ def list_(kind: str | None, verbose: bool, as_json: bool) -> None:
         return
     columns = _VERBOSE if verbose else _COLUMNS
     table = [[cells[column] for column in columns] for cells in map(_cells, rows)]
-    emit_table(columns, table, right=["ms"], sections="no component")
+    emit_table(columns, table, right=["ms"], sections="no components")
     if not rows:
-        note("there are no components: pip install --force-reinstall transformer-playground")
+        note("no components: pip install --force-reinstall transformer-playground")
     suspects = {row.distribution: None for row in rows if row.status == "broken"}
     if suspects:
-        note(f"broken: `tp plugins check {next(iter(suspects))}` says more")
+        note(f"some plugins are broken; for details run: tp plugins check {next(iter(suspects))}")
 
 
 def _cells(row: PluginRow) -> dict[str, str]:
-    """What each column says of a plugin's component."""
+    """The text of each column."""
     cells = {
         "kind": row.kind,
         "name": row.name,
@@ -89,17 +93,17 @@ def _cells(row: PluginRow) -> dict[str, str]:
     return cells
 
 
-@command.command()
+@command.command(short_help="Describe a component and its options.")
 @click.argument("name")
 @options.kind
 def show(name: str, kind: str | None) -> None:
-    """Describe the component NAME, with its options as TOML to paste into a config.
+    """Describe the component NAME and print its options as TOML for a config.
 
-    NAME is written as in a config: `rope`, or `distribution:rope` for a third party's.
+    NAME is written as in a config: 'rope', or 'distribution:rope' for a third-party component.
     """
     catalogue = Catalogue()
     found = _find(catalogue, name, tuple(KINDS) if kind is None else (kind,))
-    # Listing needs none of this, and should cost little more than importing pydantic.
+    # Imported here to keep `tp plugins list` fast.
     from tp_core.cli.option_block import option_block
 
     pages = ("\n".join((_description(catalogue, r), "", option_block(r))) for r in found)
@@ -123,12 +127,12 @@ def _find(catalogue: Catalogue, name: str, kinds: tuple[str, ...]) -> list[Regis
         raise refusals[several[0] if several else kinds[0]]
     bare = name.rpartition(":")[2]
     known = [word for kind in kinds for one in catalogue.loaded(kind) for word in one.names]
-    message = f"no component '{name}'.{did_you_mean(bare, known)} `tp plugins list` shows them all"
+    message = f"no component '{name}'.{did_you_mean(bare, known)} `tp plugins list` lists all"
     for row in catalogue.rows():
         if row.status in ("broken", "incompatible"):
             message += (
-                f"\n  Not loaded, so it may be there: plugin '{row.name}' of {row.distribution} "
-                f"is {row.status}: {row.summary}"
+                f"\n  It may be in plugin '{row.name}' of {row.distribution}, which was not loaded "
+                f"({row.status}): {row.summary}"
             )
     raise UnknownComponent(message)
 
@@ -153,7 +157,7 @@ def _description(catalogue: Catalogue, registered: RegisteredComponent) -> str:
 
 def _status(catalogue: Catalogue, registered: RegisteredComponent) -> str:
     plugin, name = registered.plugin, registered.component.name
-    if plugin.builtin:  # their names are theirs, so nobody else's code need run
+    if plugin.builtin:  # a built-in is never shadowed, so no other plugin has to be loaded
         return "ok"
     rows = catalogue.rows(registered.kind)
     mine = [r for r in rows if (r.distribution, r.name) == (plugin.distribution, name)]
@@ -164,7 +168,7 @@ def _status(catalogue: Catalogue, registered: RegisteredComponent) -> str:
 def _needs(registered: RegisteredComponent) -> str:
     if registered.kind != "positional_encoding":
         return ""
-    return ", ".join(registered.component.needs) or "no site"
+    return ", ".join(registered.component.needs) or "none"
 
 
 def _offers(registered: RegisteredComponent) -> str:
@@ -187,6 +191,6 @@ def _offers(registered: RegisteredComponent) -> str:
     )
     try:
         offered = registered.component.options().offers(dims)
-        return ", ".join(site for site in SITES if site in offered) or "no site"
+        return ", ".join(site for site in SITES if site in offered) or "none"
     except Exception as fault:  # a plugin's code, and options without a default
-        return f"unknown without its options ({type(fault).__name__})"
+        return f"unknown: needs its options to be set ({type(fault).__name__})"

@@ -1,4 +1,4 @@
-"""`tp plugins check`: is what is installed fit to be used? Torch stays in another process."""
+"""`tp plugins check`: check installed plugins. Torch is imported in a subprocess only."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from tp_core.cli.terminal import emit, emit_json, note
 from tp_core.errors import RunFailed
 
 
-@click.command("check")
+@click.command("check", short_help="Check installed plugins.")
 @click.argument("distribution", required=False)
 @options.as_json
 def command(distribution: str | None, as_json: bool) -> None:
-    """Check the metadata, descriptors and targets of DISTRIBUTION, or of all there are.
+    """Check the plugins of DISTRIBUTION, or of all installed distributions.
 
-    Found are bad names, missing summaries, options that are undescribed or don't survive a config
-    file, targets that can't be imported or lack a method, sites that don't match the methods, torch
-    where it has no business, and an editable install that is behind its pyproject.toml. What the
-    components compute is tested by `tp plugins test`. The exit code is 1 if there is any error.
+    Reports invalid names, missing summaries, options without a description or that don't survive
+    a round trip through a config file, targets that can't be imported or lack a method, sites that
+    don't match the methods, plugins that import torch when listed, and editable installs that are
+    out of date with their pyproject.toml. To test what the components compute, use
+    `tp plugins test`. Exits with 1 if there are errors.
     """
     from tp_core.plugin_check import check_distribution, check_everything
 
@@ -32,11 +33,11 @@ def command(distribution: str | None, as_json: bool) -> None:
                 emit(f"{report.distribution}: {finding.level}: {finding}")
             if not report.findings:
                 count = len(report.components)
-                emit(f"{who}: {count} component{'s' if count != 1 else ''}, nothing wrong")
+                emit(f"{who}: {count} component{'s' if count != 1 else ''}, no problems found")
     errors = sum(report.errors for report in reports)
     if as_json:
         emit_json({"ok": not errors, "distributions": [report.as_data() for report in reports]})
     if errors:
         raise RunFailed(f"{errors} error{'s' if errors != 1 else ''}")
     if one and not as_json:
-        note(f"what its components compute: tp plugins test {distribution}")
+        note(f"next, test what its components compute: tp plugins test {distribution}")

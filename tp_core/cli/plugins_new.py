@@ -1,4 +1,4 @@
-"""`tp plugins new`: a package of one's own to start from. Imports no torch."""
+"""`tp plugins new`: create a plugin package. Imports no torch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 from tp_core.cli.terminal import emit, note
 
 
-@click.command("new")
+@click.command("new", short_help="Create a plugin package.")
 @click.argument("kind")
 @click.argument("name")
 @click.option(
@@ -23,18 +23,18 @@ from tp_core.cli.terminal import emit, note
     help="Parent directory of the new package.",
 )
 def command(kind: str, name: str, directory: Path) -> None:
-    """Write a complete package with a component of KIND that a config calls NAME.
+    """Create a package with a component of kind KIND, named NAME in configs.
 
     \b
-    tp plugins new norm my_norm        writes tp-my-norm/, with a norm to change
+    tp plugins new norm my_norm        creates tp-my-norm/ with a working norm to edit
 
-    It can be installed, trained with and tested as it is. Nothing is overwritten.
+    The package can be installed, tested and trained with right away. Never overwrites files.
     """
     from tp_core.scaffold.package import scaffold, write
 
     package = scaffold(kind, name)
     place = write(package, directory)
-    note(f"wrote {len(package.files)} files; next:")
+    note(f"wrote {len(package.files)} files; next, run:")
     emit(
         f"cd {shlex.quote(str(place))}\n"
         "pip install -e '.[test]'\n"

@@ -1,4 +1,4 @@
-"""`tp plugins test`: the conformance kit on an installed distribution. Torch comes with the kit."""
+"""`tp plugins test`: run the conformance tests on an installed distribution. Imports torch."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 @click.command("test")
 @click.argument("distribution")
 @options.kind
-@click.option("--name", help="Only the component with this name.")
+@click.option("--name", help="Only test the component with this name.")
 @options.as_json
 def command(distribution: str, kind: str | None, name: str | None, as_json: bool) -> None:
-    """Test whether the components of DISTRIBUTION keep what their contracts promise.
+    """Run the conformance tests on the components of DISTRIBUTION.
 
-    Each is tested with its defaults and with each option at other values. The exit code is 1 if any
-    check fails.
+    Each component is tested with its default options, then with each option at other values.
+    Exits with 1 if any check fails.
     """
     from tp_core.testing import run_conformance
 

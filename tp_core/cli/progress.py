@@ -1,4 +1,4 @@
-"""What a person watching sees: a bar on a terminal, a line per evaluation elsewhere."""
+"""Training progress on stderr: a bar on a terminal, otherwise a line per evaluation."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 
 class ProgressDisplay:
-    """A callback that tells of a training on stderr; stdout is for data."""
+    """A callback that reports training progress on stderr; stdout is for data."""
 
-    acts = True  # called in the training's own thread: what it does can't fail or hang
+    acts = True  # called in the training thread; it can't fail or block
 
     def __init__(self) -> None:
         self.console = Console(file=sys.stderr, highlight=False, soft_wrap=True)
@@ -38,7 +38,7 @@ class ProgressDisplay:
         for sentence in event.plugin_drift:
             self.say(f"Warning: {sentence}")
         if event.resumed and not event.step:
-            self.say(f"run '{event.run_id}' has no checkpoint yet: from step 0")
+            self.say(f"run '{event.run_id}' has no checkpoint yet: starting from step 0")
         self.say(_opening(event))
         if self.console.is_terminal:
             self._bar = Progress(
@@ -79,17 +79,17 @@ class ProgressDisplay:
             self.say(_closing(event.summary))
 
     def say(self, text: str) -> None:
-        """A line for the reader, printed as it is."""
+        """Print a line verbatim."""
         self.console.print(text, markup=False)
 
 
 def _opening(event: StartEvent) -> str:
     phrases = "chunks" if event.config["data"]["layout"] == "text" else "phrases"
-    begin = f", from step {event.step}" if event.step else ""
+    begin = f", resuming from step {event.step}" if event.step else ""
     return (
         f"run {event.run_id}: {event.parameters:,} parameters on {event.device}, "
-        f"{event.phrases['train']:,} {phrases} to learn from, {event.phrases['val']:,} to "
-        f"validate, vocabulary {event.vocab_size}{begin}"
+        f"{event.phrases['train']:,} training and {event.phrases['val']:,} validation {phrases}, "
+        f"vocabulary size {event.vocab_size}{begin}"
     )
 
 
@@ -105,8 +105,8 @@ def _closing(summary: Mapping[str, Any]) -> str:
         f"validation loss {first['loss']:.3f} -> {last['loss']:.3f}, bits per byte "
         f"{first['bits_per_byte']:.3f} -> {last['bits_per_byte']:.3f} "
         f"(best {best['bits_per_byte']:.3f} at step {best['step']})",
-        f"  {side} a character unigram model's {unigram:.3f}; "
-        f"a character 5-gram has {fivegram:.3f}",
+        f"  {side} a character unigram model ({unigram:.3f}); "
+        f"a character 5-gram model gets {fivegram:.3f}",
         "samples:",
         *(f"  {one_line(text)}" for text in summary["samples"]),
     ]

@@ -1,4 +1,4 @@
-"""`tp report`: how good a run is, beside what that should be compared with."""
+"""`tp report`: evaluate a run against baselines and real phrases."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import click
 
 from tp_core.cli import options
 
-SHOWN = 5  # samples a person sees; the saved report has them all
+SHOWN = 5  # samples printed; the saved report has all of them
 
 
-@click.command("report", short_help="Measure a run, beside held-out phrases.")
+@click.command("report", short_help="Evaluate a run and its samples.")
 @options.runs_dir
 @options.run_id
 @options.checkpoint
@@ -32,7 +32,7 @@ SHOWN = 5  # samples a person sees; the saved report has them all
 @click.option(
     "--train-mass",
     is_flag=True,
-    help="Score all training phrases, even if there are more than 100,000.",
+    help="Score every training phrase even if there are more than 100,000.",
 )
 @options.strict_plugins
 @click.option("--html", is_flag=True, help="Also save the report as an HTML page.")
@@ -56,25 +56,24 @@ def command(
     html: bool,
     as_json: bool,
 ) -> None:
-    """Measure a run: how likely it finds phrases it never saw, what it writes, whether it copies.
+    """Evaluate a run: likelihood of held-out phrases, sample quality, and memorisation.
 
     \b
     tp report --run-id latest --unconditional
     tp report --run-id latest --prompt "the moon" --temperature 0.8 --html
     tp report --run-id latest --unconditional --metrics likelihood,unique_rate
 
-    What is measured of samples stands beside the same for as many held-out and training phrases. A
-    summary is printed; all of it is saved under the run, in reports/. Sampling flags left out come
-    from the run's config, and so do the metrics.
+    Sample metrics are shown next to the same metrics computed on equally many held-out and training
+    phrases. Prints a summary and saves the full report in the run's reports/ directory. Sampling
+    options and metrics that are not given come from the run's config.
     """
     from tp_core.runs.directory import find_run
     from tp_core.runs.summary import summarize
 
     run = find_run(runs_dir, run_id)
     from tp_core.cli.terminal import clean, emit_json, note, warn
-    from tp_core.evaluation.metric_choice import with_metrics
-    from tp_core.generation.generate import encode_prompt
-    from tp_core.generation.sampler_choice import with_samplers
+    from tp_core.evaluation.metric_overrides import with_metrics
+    from tp_core.generation.sampler_overrides import with_samplers
     from tp_core.report.make import ReportSettings, make_report
     from tp_core.report.save import save
     from tp_core.runs.opening import open_run
@@ -85,8 +84,8 @@ def command(
     state = summarize(run)
     if state.status != "finished":
         note(
-            f"run '{run.id}' is {state.status}, at step {state.step} of {state.max_steps}; this is "
-            f"its checkpoint {checkpoint}, of step {loaded.step}"
+            f"run '{run.id}' is {state.status} at step {state.step} of {state.max_steps}; "
+            f"evaluating its checkpoint '{checkpoint}' from step {loaded.step}"
         )
     plan = with_samplers(
         loaded.plan, samplers, temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p
@@ -97,7 +96,6 @@ def command(
         checkpoint=checkpoint,
         plan=plan,
         prompt=prompt,
-        prompt_ids=encode_prompt(loaded.tokenizer, prompt, plan.config.model.max_seq_len),
         n_samples=n_samples,
         max_new_tokens=max_new_tokens or plan.config.sampling.max_new_tokens,
         seed=plan.config.train.seed if seed is None else seed,
@@ -118,7 +116,7 @@ def command(
 
 
 def _show(report: Mapping[str, Any]) -> None:
-    """The summary for a person: verdict, headline figures, a few samples."""
+    """Print the summary: verdict, headline metrics, a few samples."""
     from tp_core.cli.terminal import emit, emit_table, one_line
     from tp_core.report.tables import tables
 

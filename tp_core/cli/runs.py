@@ -1,4 +1,4 @@
-"""`tp runs`: listing, describing and deleting runs. Imports no torch."""
+"""`tp runs`: list, show and delete runs. Imports no torch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from tp_core.cli import options
-from tp_core.cli.groups import Group
+from tp_core.cli.command_groups import Group
 from tp_core.cli.terminal import emit, emit_json, emit_table, note, one_line, warn
 from tp_core.errors import TpError
 from tp_core.files import read_json
@@ -25,7 +25,7 @@ from tp_core.runs.summary import RunSummary, summarize
 
 @click.group(cls=Group)
 def command() -> None:
-    """List, describe and delete runs."""
+    """List, show and delete runs."""
 
 
 @command.command("list")
@@ -34,23 +34,23 @@ def command() -> None:
     "--where",
     multiple=True,
     metavar="KEY=VALUE",
-    help="Only runs with this in their config, e.g. model.attention=softmax (repeatable).",
+    help="Only runs with this config value, such as model.attention=softmax (repeatable).",
 )
 @click.option(
     "--sort",
     metavar="KEY",
     help=f"Sort by {', '.join(FIGURES)}, or a config key.",
 )
-@click.option("--reverse", is_flag=True, help="Reverse the order.")
+@click.option("--reverse", is_flag=True, help="Reverse the sort order.")
 @options.as_json
 def list_(
     runs_dir: Path, where: tuple[str, ...], sort: str | None, reverse: bool, as_json: bool
 ) -> None:
-    """List every run, oldest first.
+    """List all runs, oldest first.
 
-    Loss is the best on validation, in nats per token; bits/byte belongs to the same evaluation.
-    An id that tp gave says when the run began, in UTC; `tp runs show` says it for the others.
-    Config keys that runs are chosen or sorted by get a column.
+    Loss is the best validation loss, in nats per token; bits/byte is from the same evaluation.
+    A generated run id is the run's start time in UTC; `tp runs show` prints the start time of any
+    run. Config keys used in --where or --sort get a column.
     """
     conditions = [Condition.parse(text) for text in where]
     there = runs_in(runs_dir)
@@ -71,9 +71,9 @@ def list_(
             right=numbers,
         )
     elif there:
-        note(f"none of the {len(there)} runs in '{runs_dir}' is as --where says")
+        note(f"none of the {len(there)} runs in '{runs_dir}' matches --where")
     else:
-        note(f"no runs in '{runs_dir}': `tp train --config FILE` makes one")
+        note(f"no runs in '{runs_dir}'; start one with `tp train --config FILE`")
 
 
 def _cell(value: Any) -> str:
@@ -87,19 +87,19 @@ def _picked(run: FoundRun, keys: Sequence[str]) -> dict[str, Any]:
 @command.command("rm")
 @click.argument("ids", metavar="ID...", nargs=-1, required=True)
 @options.runs_dir
-@click.option("--yes", is_flag=True, help="Don't ask for confirmation; needs complete ids.")
+@click.option("--yes", is_flag=True, help="Skip the confirmation; requires full run ids.")
 def rm(ids: tuple[str, ...], runs_dir: Path, yes: bool) -> None:
-    """Delete runs with all their files, after asking. A run in training is left alone."""
+    """Delete runs and all their files, after confirmation. Refuses if one is still training."""
     runs = list({run.id: run for run in (find_run(runs_dir, id_) for id_ in ids)}.values())
     cut = sorted({run.id for run in runs} - set(ids))
     if yes and cut:
-        raise TpError(f"--yes deletes only by whole ids: write {', '.join(cut)}")
+        raise TpError(f"--yes requires full run ids: write {', '.join(cut)}")
     for run in runs:
         if is_locked(run):
-            raise TpError(f"run '{run.id}' is being trained: stop that first; nothing was deleted")
+            raise TpError(f"run '{run.id}' is still training; nothing was deleted: stop it first")
     if not yes:
         if not sys.stdin.isatty():
-            raise TpError("nothing was deleted: give --yes where nobody can be asked")
+            raise TpError("nothing was deleted: stdin is not a terminal, so confirm with --yes")
         names = ", ".join(run.id for run in runs)
         click.confirm(f"Delete {names} from '{runs_dir}'?", abort=True, err=True)
     for run in runs:
@@ -112,9 +112,9 @@ def rm(ids: tuple[str, ...], runs_dir: Path, yes: bool) -> None:
 @options.runs_dir
 @options.as_json
 def show(id_: str, runs_dir: Path, as_json: bool) -> None:
-    """Show what the run ID was made of and what came out.
+    """Show a run's config, results, components and provenance.
 
-    ID is a run id, the beginning of one, or `latest`.
+    ID is a run id, a unique prefix of it, or 'latest'.
     """
     run = find_run(runs_dir, id_)
     summary = summarize(run)
@@ -124,7 +124,7 @@ def show(id_: str, runs_dir: Path, as_json: bool) -> None:
         if path.exists():
             try:
                 files[path.stem] = read_json(path)
-            except TpError as error:  # what the other files say is still worth seeing
+            except TpError as error:  # the other files are still worth showing
                 warn(str(error))
     stored = [
         path for path in (run.best_val_path, run.last_path, run.previous_path) if path.exists()
@@ -145,7 +145,7 @@ def show(id_: str, runs_dir: Path, as_json: bool) -> None:
         "config": _config_lines(files["config"] or {}),
         "summary": _figures(files["summary"] or {}),
         "components": [*map(_component_line, records)],
-        "its plugins again (pip install -r)": requirements(records),
+        "plugin requirements (pip install -r)": requirements(records),
         "provenance": _figures(provenance),
         "checkpoints": [
             f"{name}: {_short(size, (' B', ' kB', ' MB', ' GB'))}" for name, size in sizes.items()
@@ -197,7 +197,7 @@ def _head(run: RunDir, summary: RunSummary) -> list[str]:
             f"best validation loss {_figure(summary.best_val_loss)}"
             f" ({_figure(summary.best_val_bits_per_byte) or '?'} bits/byte)"
         )
-    return [*lines, f"in {run.path}, since {summary.created.astimezone():%Y-%m-%d %H:%M}"]
+    return [*lines, f"in {run.path}, started {summary.created.astimezone():%Y-%m-%d %H:%M}"]
 
 
 def _config_lines(config: Mapping[str, Any]) -> list[str]:

@@ -1,7 +1,8 @@
-"""What the commands share in talking to a terminal, a pipe or a program.
+"""Output shared by all commands: text, tables and JSON.
 
-Data goes to stdout through `emit`, `emit_table` and `emit_json`, remarks to stderr through `note`.
-A terminal gets tables that fit its width; a pipe gets each row on one whole line, without colour.
+Data goes to stdout through `emit`, `emit_table` and `emit_json`, messages to stderr through `note`
+and `warn`. On a terminal, tables are fitted to its width; in a pipe, each row is one line of plain
+text.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ SCHEMA_VERSION = 1
 # C0 except newline and tab, DEL, C1, and the marks that reverse the order text is shown in.
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 _BREAK = re.compile(r"[ \t]*[\n\t]\s*")
-# A column of text narrower than this is no longer read.
+# A text column narrower than this is unreadable.
 _LEAST_WIDTH = 20
 _STYLES = {
     "ok": "green",
@@ -41,37 +42,37 @@ _STYLES = {
 
 
 def clean(text: str) -> str:
-    """`text` with what a terminal would obey (escape sequences, say) written out as `\\x1b`."""
+    """`text` with control characters, such as escape sequences, written out as `\\x1b`."""
     return _CONTROL.sub(lambda match: match.group().encode("unicode_escape").decode(), text)
 
 
 def one_line(text: str) -> str:
-    """`text` cleaned, and on one line; spaces within it stay."""
+    """`text` cleaned and joined into one line; runs of spaces are kept."""
     return _BREAK.sub(" ", clean(text))
 
 
 def note(text: str) -> None:
-    """A remark for a person, on stderr."""
+    """Print a message on stderr."""
     click.echo(clean(text), err=True)
 
 
 def warn(text: str) -> None:
-    """A remark that something may not be as it should, on stderr."""
+    """Print a warning on stderr."""
     note(f"Warning: {text}")
 
 
 def emit(text: str, *, end: str = "\n") -> None:
-    """Data on stdout, cleaned. Raises `RunFailed` where stdout can't be written (a full disk)."""
+    """Print cleaned data on stdout. Raises `RunFailed` if stdout can't be written (disk full)."""
     _write(lambda: click.echo(clean(text) + end, nl=False))
 
 
 def emit_colored(text: str) -> None:
-    """Text of our own making that may hold colour codes, on stdout."""
+    """Print trusted text, which may hold colour codes, on stdout."""
     _write(lambda: click.echo(text))
 
 
 def emit_json(data: dict[str, Any]) -> None:
-    """`data` as strict JSON on stdout, under the version of its layout."""
+    """Print `data` as strict JSON on stdout, with a `schema_version`."""
     text = json.dumps({"schema_version": SCHEMA_VERSION, **data}, indent=2, allow_nan=False)
     _write(lambda: click.echo(text))
 
@@ -83,10 +84,10 @@ def emit_table(
     right: Iterable[str] = (),
     sections: str = "",
 ) -> None:
-    """Rows of text on stdout; the last column may be long.
+    """Print a table on stdout; the last column may be long.
 
-    `right` names columns of numbers. With `sections`, a terminal shows the first column as headings
-    over the rows that share it; `sections` is the heading where it is empty.
+    `right` names the right-aligned columns. With `sections`, a terminal groups rows under the value
+    of the first column, or under `sections` where it is empty.
     """
     cells = [[one_line(cell) for cell in row] for row in rows]
     if sys.stdout.isatty():
@@ -96,10 +97,10 @@ def emit_table(
 
 
 def discard_stdout() -> None:
-    """Let what is still buffered for stdout go nowhere, so that the end of the process is quiet."""
+    """Discard what is still buffered for stdout, so that the process exits without an error."""
     try:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (OSError, ValueError):  # no file descriptor behind it: nothing will be flushed there
+    except (OSError, ValueError):  # not backed by a file descriptor: nothing to discard
         return
 
 
@@ -132,7 +133,7 @@ def _draw(
 
     console = Console(highlight=False)
     skip, indent = (1, 2) if sections else (0, 0)
-    # The same widths in every section; the last column takes what is left.
+    # All sections use the same widths; the last column takes the remaining space.
     widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
     fixed = indent + sum(width + 2 for width in widths[skip:-1])
     if console.width < fixed + min(widths[-1], _LEAST_WIDTH):
@@ -157,7 +158,7 @@ def _draw(
 def _stacked(
     columns: Sequence[str], rows: list[list[str]], widths: Sequence[int], sections: str
 ) -> str:
-    """A table for a narrow terminal, which wraps what is too long: the last column stands below."""
+    """A table for a narrow terminal: the last column goes on a line of its own."""
     if not sections:
         return _aligned([columns, *rows])
     lines = []

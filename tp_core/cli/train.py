@@ -1,4 +1,4 @@
-"""`tp train`: a config becomes a run."""
+"""`tp train`: train a model from a config, or resume a run."""
 
 from __future__ import annotations
 
@@ -18,13 +18,17 @@ INTERRUPTED = 128
 
 @click.command("train", short_help="Train a model from a config.")
 @click.option(
-    "--config", "config_path", type=click.Path(path_type=Path), help="Config file: .toml or .py."
+    "--config", "config_path", type=click.Path(path_type=Path), help="Config file (.toml or .py)."
 )
 @options.overrides
 @options.runs_dir
 @click.option("--run-id", show_default="a timestamp", help="Id of the new run.")
-@click.option("--resume", "resume_id", metavar="RUN", help="Resume a run.")
-@click.option("--dry-run", is_flag=True, help="Check everything and describe the model only.")
+@click.option("--resume", "resume_id", metavar="RUN", help="Resume a run from its last checkpoint.")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Check the config and summarise the model without training.",
+)
 def command(
     config_path: Path | None,
     overrides: tuple[str, ...],
@@ -39,14 +43,14 @@ def command(
     tp train --config configs/default.toml --set model.mlp=gelu
     tp train --resume latest
 
-    Writes runs/RUN_ID/ and prints the run id on stdout. Ctrl-C stops after the current step, with a
-    checkpoint.
+    Writes runs/RUN_ID/ and prints the run id on stdout. Ctrl-C finishes the current step, saves a
+    checkpoint and stops.
     """
     if resume_id is not None:
         if config_path or overrides or run_id or dry_run:
             raise click.UsageError(
-                "--resume goes on with the run's own config: leave out --config, --set, --run-id "
-                "and --dry-run"
+                "--resume uses the run's own config: it can't be combined with --config, --set, "
+                "--run-id or --dry-run"
             )
         from tp_core.runs.directory import find_run
 
@@ -54,15 +58,15 @@ def command(
         return
     if config_path is None:
         raise click.UsageError(
-            "name a config: tp train --config FILE (`tp init DIR` writes one to start from), "
-            "or go on with a run: tp train --resume RUN"
+            "specify a config with --config FILE (`tp init DIR` writes one to start from), "
+            "or a run to resume with --resume RUN"
         )
     from tp_core.runs.directory import check_run_id
 
     if run_id is not None:
         check_run_id(run_id)
         if (runs_dir / run_id).exists():
-            raise click.UsageError(f"--run-id {run_id}: {runs_dir / run_id} exists already")
+            raise click.UsageError(f"--run-id {run_id}: {runs_dir / run_id} already exists")
     from tp_core.config.plan import load_plan
 
     plan = load_plan(config_path, overrides)
@@ -83,7 +87,7 @@ def _train(runs_dir: Path, **what: Any) -> None:
     progress = ProgressDisplay()
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", PluginDriftWarning)  # the display says it
+            warnings.simplefilter("ignore", PluginDriftWarning)  # the progress display prints it
             warnings.simplefilter("always", CallbackWarning)
             show = warnings.showwarning
 
@@ -97,13 +101,13 @@ def _train(runs_dir: Path, **what: Any) -> None:
             run = train(**what, runs_dir=runs_dir, callbacks=[progress])
     except Interrupted as stop:
         again = _again(progress.run_id, runs_dir)
-        progress.say(f"interrupted at step {stop.step}; go on with: {again}")
+        progress.say(f"interrupted at step {stop.step}; resume with: {again}")
         raise SystemExit(INTERRUPTED + stop.signal) from None
     except KeyboardInterrupt:
         if not progress.run_id:
             raise
         again = _again(progress.run_id, runs_dir)
-        progress.say(f"stopped at once; go on from the last checkpoint with: {again}")
+        progress.say(f"stopped immediately; resume from the last checkpoint with: {again}")
         raise SystemExit(INTERRUPTED + signal.SIGINT) from None
     emit(run.id)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from tp_core.data.dataset import Dataset, TokenizedSplit
 from tp_core.errors import TpError
 from tp_core.evaluation.losses import measure_lines
 from tp_core.files import read_json
-from tp_core.generation.generate import generate
+from tp_core.generation.generate import encode_prompt, generate
 from tp_core.generation.sampler_chain import SamplerChain
 from tp_core.interfaces.metrics import SplitLosses
 from tp_core.interfaces.sequence import SequenceInfo
@@ -78,16 +78,12 @@ class EvaluatedRun:
 
 @dataclass(frozen=True)
 class Sampling:
-    """What every side is asked to write: the same prompt, the same seed.
-
-    `encode` gives the prompt's ids for a run, and raises `TpError` where it doesn't fit.
-    """
+    """What every run is asked to write: the same prompt, the same seed."""
 
     prompt: str
     n_samples: int
     max_new_tokens: int | None
     seed: int
-    encode: Callable[[LoadedRun, str], list[int]]
 
 
 def evaluate_run(
@@ -95,7 +91,7 @@ def evaluate_run(
 ) -> EvaluatedRun:
     """Load, score and sample a run. Raises `TpError` where `open_run` does."""
     loaded = open_run(run, checkpoint, strict_plugins=strict_plugins)
-    ids = sampling.encode(loaded, sampling.prompt)
+    ids = encode_prompt(loaded.tokenizer, sampling.prompt, loaded.model.max_seq_len)
     dataset, without = _data(loaded)
     losses = lines = None
     if dataset is not None:

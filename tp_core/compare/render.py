@@ -9,7 +9,8 @@ from typing import Any
 
 from tp_core.compare.differences import Difference
 from tp_core.compare.evaluated_run import EvaluatedRun
-from tp_core.compare.likelihood import Group, LikelihoodDifference
+from tp_core.compare.likelihood import LikelihoodDifference
+from tp_core.compare.seed_groups import Group
 from tp_core.plain_data import brief
 from tp_core.statistics import Interval
 

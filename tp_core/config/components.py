@@ -8,9 +8,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from tp_core.config.merge import merge
 from tp_core.config.messages import read_table, show
 from tp_core.config.source_lines import KeyPath
-from tp_core.config.tables import merge
 from tp_core.errors import Problem, TpError
 from tp_core.kernel.catalogue import Catalogue, RegisteredComponent, UnknownComponent
 from tp_core.kernel.options import Options, Spec, spec_kind

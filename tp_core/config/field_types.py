@@ -13,9 +13,9 @@ from typing import Annotated, Any, Union
 from pydantic import BaseModel
 
 from tp_core.config.components import as_table, option_as_written
+from tp_core.config.merge import entry, merge
 from tp_core.config.schema import SECTIONS, LayerConfig
 from tp_core.config.source_lines import KeyPath
-from tp_core.config.tables import entry, merge
 from tp_core.kernel.catalogue import Catalogue, UnknownComponent
 from tp_core.kernel.options import spec_kind
 

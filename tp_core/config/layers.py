@@ -8,10 +8,10 @@ from typing import Any
 
 from tp_core.config.compatibility import LayerPlan
 from tp_core.config.components import ResolvedComponent
+from tp_core.config.merge import entry, merge
 from tp_core.config.messages import read_table, show
 from tp_core.config.resolver import ConfigResolver
 from tp_core.config.schema import LayerConfig, ModelConfig
-from tp_core.config.tables import entry, merge
 from tp_core.errors import did_you_mean
 from tp_core.kernel.kinds import KINDS, LAYER_KINDS
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from tp_core.config.field_types import option_type, setting_type
+from tp_core.config.merge import entry, merge
+from tp_core.config.parse_value import parse_value, read_as, read_component
 from tp_core.config.schema import SECTIONS
 from tp_core.config.source_lines import KeyPath
-from tp_core.config.tables import entry, merge
-from tp_core.config.values import parse_value, read_as, read_component
 from tp_core.errors import Problem
 from tp_core.kernel.catalogue import Catalogue
 from tp_core.kernel.kinds import LAYER_KINDS, PLACES

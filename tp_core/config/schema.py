@@ -1,7 +1,7 @@
-"""Every key of a config: type, range, default and what it does. Torch-free.
+"""The config schema: type, range, default and description of every key. Torch-free.
 
-Plain keys have defaults and are written out here. Those of components come from the table of kinds;
-they have no default: what a run is made of stands in its config.
+Plain keys are declared here and have defaults. Component keys come from the table of kinds and have
+no default: every component a run uses is named in its config.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ Keys = TypeVar("Keys", bound=Section)
 
 
 def _with_components(kinds: Iterable[Kind]) -> Callable[[type[Keys]], type[Keys]]:
-    """Gives a section a key for each of these kinds, after its plain ones."""
+    """Add a key for each of these kinds to a section, after its plain keys."""
     fields: dict[str, Any] = {kind.key: _field(kind) for kind in kinds}
 
     def extended(plain: type[Keys]) -> type[Keys]:
@@ -55,7 +55,7 @@ def _with_components(kinds: Iterable[Kind]) -> Callable[[type[Keys]], type[Keys]
 
 
 def _field(kind: Kind) -> tuple[Any, Any]:
-    """Type and default of the key of a kind."""
+    """Type and default of a kind's key."""
     one: Any = Annotated[Spec, SpecKind(kind.name)]
     if kind.many:
         default = ... if kind.needed else ()
@@ -71,29 +71,31 @@ def _of_section(name: str) -> list[Kind]:
 
 class DataConfig(Section):
     path: str = Field(
-        "phrases.txt", min_length=1, description="UTF-8 text, one phrase per line (or see layout)"
+        "phrases.txt",
+        min_length=1,
+        description="UTF-8 text file, one phrase per line unless layout is text",
     )
-    val_fraction: float = Field(0.1, gt=0, lt=1, description="share of phrases held out to watch")
-    test_fraction: float = Field(0.05, ge=0, lt=1, description="share of phrases never touched")
-    split_seed: int = Field(0, ge=0, description="key of the hash that splits the phrases")
+    val_fraction: float = Field(0.1, gt=0, lt=1, description="share held out for validation")
+    test_fraction: float = Field(0.05, ge=0, lt=1, description="share held out for testing")
+    split_seed: int = Field(0, ge=0, description="seed of the train/val/test split")
     overlong: Literal["error", "truncate", "drop"] = Field(
-        "error", description="what to do with a phrase longer than model.max_seq_len"
+        "error", description="how to handle phrases longer than model.max_seq_len"
     )
     layout: Literal["lines", "packed", "text"] = Field(
         "lines",
-        description="lines: each phrase is a row of its own; packed: rows of max_seq_len tokens, "
-        "each of several phrases that don't see each other; text: the file is one text, cut into "
-        "rows of max_seq_len tokens, its end held out",
+        description="lines: one phrase per row; packed: several phrases per row of max_seq_len "
+        "tokens, without attention between them; text: the file is one text, cut into chunks of "
+        "max_seq_len tokens, with its end held out",
     )
 
     @property
     def phrases(self) -> str:
-        """What the text of a split consists of, and is evaluated by."""
+        """The units a split consists of and is evaluated by."""
         return "chunks" if self.layout == "text" else "phrases"
 
     @property
     def rows(self) -> str:
-        """What the rows of a training step are."""
+        """What a row of a training batch is."""
         return "rows" if self.layout == "packed" else self.phrases
 
 
@@ -102,78 +104,98 @@ class TokenizerConfig(Section):
         "unigram", description="SentencePiece algorithm"
     )
     vocab_size: int = Field(
-        512, ge=1, le=65536, description="most pieces the vocabulary may have, 256 bytes included"
+        512, ge=1, le=65536, description="maximum vocabulary size, including 256 byte tokens"
     )
 
 
 @_with_components(replace(kind, needed=False) for kind in KINDS.values() if kind.in_layers)
 class LayerConfig(Section):
-    """What a label of `model.pattern` sets differently from `[model]`."""
+    """Overrides of `[model]` for one label of `model.pattern`."""
 
     mlp_enabled: bool | None = None
 
 
 @_with_components(_of_section("model"))
 class ModelConfig(Section):
-    # The upper limits are there so that a slip of the finger is an error and not a full memory.
+    # Upper limits turn a typo into an error instead of an out-of-memory crash.
     d_model: int = Field(128, ge=1, le=65536, description="width of the residual stream")
-    n_layers: int = Field(4, ge=1, le=1024, description="number of blocks")
+    n_layers: int = Field(4, ge=1, le=1024, description="number of layers")
     n_heads: int = Field(
-        4, ge=1, le=65536, description="attention heads; d_model / n_heads is head_dim"
+        4, ge=1, le=65536, description="attention heads; head_dim is d_model / n_heads"
     )
     max_seq_len: int = Field(
-        64, ge=2, le=2**20, description="longest row of tokens, start token included"
+        64,
+        ge=2,
+        le=2**20,
+        description="maximum sequence length in tokens, including the start token",
     )
-    dropout: float = Field(0.0, ge=0, lt=1, description="on embeddings and residual branches")
-    tie_embeddings: bool = Field(True, description="one matrix embeds tokens and scores them")
+    dropout: float = Field(
+        0.0, ge=0, lt=1, description="dropout on embeddings and residual branches"
+    )
+    tie_embeddings: bool = Field(
+        True, description="share one matrix between embedding and output head"
+    )
     mlp_enabled: bool = Field(True, description="false removes the MLP sublayers")
     pattern: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")], ...] = Field(
-        (), description="labels cycled over the layers; [model.layers.LABEL] says what differs"
+        (),
+        description="labels repeated over the layers; see [model.layers.LABEL]",
     )
-    layers: dict[str, LayerConfig] = Field({}, description="one table per label of the pattern")
+    layers: dict[str, LayerConfig] = Field(
+        {}, description="overrides of [model], one table per label in pattern"
+    )
 
 
 @_with_components(_of_section("train"))
 class TrainConfig(Section):
-    seed: int = Field(1, ge=0, le=2**53, description="start values, data order, dropout, samples")
-    max_steps: int = Field(1000, ge=1, description="optimizer steps")
+    seed: int = Field(
+        1, ge=0, le=2**53, description="seed for initialisation, data order, dropout and sampling"
+    )
+    max_steps: int = Field(1000, ge=1, description="number of optimizer steps")
     batch_size: int = Field(
         32,
         ge=1,
-        description="rows per optimizer step: phrases, or with another data.layout packed rows "
-        "or chunks of text, which hold max_seq_len tokens",
+        description="rows per optimizer step: phrases, packed rows or chunks of text, depending on "
+        "data.layout",
     )
-    grad_accumulation: int = Field(1, ge=1, description="slices a step's rows are cut into")
-    learning_rate: float = Field(3e-3, gt=0, description="peak of the schedule")
-    weight_decay: float = Field(0.1, ge=0, description="on matrices; not on norms, biases, scalars")
-    grad_clip: float = Field(1.0, ge=0, description="largest gradient norm; 0 is no limit")
+    grad_accumulation: int = Field(1, ge=1, description="micro-batches per optimizer step")
+    learning_rate: float = Field(3e-3, gt=0, description="peak learning rate")
+    weight_decay: float = Field(
+        0.1, ge=0, description="applied to matrices, not to norms, biases or scalars"
+    )
+    grad_clip: float = Field(1.0, ge=0, description="gradient-norm clip; 0 disables it")
     eval_interval: int = Field(100, ge=1, description="steps between evaluations")
-    sample_interval: int = Field(200, ge=0, description="steps between samples; 0 is never")
+    sample_interval: int = Field(
+        200, ge=0, description="steps between samples; 0 disables sampling"
+    )
     checkpoint_interval: int = Field(200, ge=1, description="steps between checkpoints")
     device: Annotated[str, AfterValidator(_device)] = Field(
-        "auto", description="auto takes a GPU if it can"
+        "auto", description="auto uses a GPU if one is available"
     )
-    precision: Literal["fp32", "bf16"] = Field("fp32", description="bf16 is autocast")
-    allow_leak: bool = Field(False, description="train even where the probe saw tokens look ahead")
-    compile: bool = Field(False, description="torch.compile the model; a slow start, faster steps")
+    precision: Literal["fp32", "bf16"] = Field(
+        "fp32", description="bf16 uses autocast with fp32 weights"
+    )
+    allow_leak: bool = Field(
+        False, description="train even if the causality probe finds that tokens see later ones"
+    )
+    compile: bool = Field(False, description="use torch.compile: slower startup, faster steps")
 
 
 class EvalConfig(Section):
-    max_lines: int = Field(2000, ge=1, description="most lines of a split an evaluation reads")
+    max_lines: int = Field(2000, ge=1, description="maximum lines per split in an evaluation")
 
 
 @_with_components(_of_section("sampling"))
 class SamplingConfig(Section):
-    max_new_tokens: int = Field(32, ge=1, description="most tokens a sample adds to its prompt")
+    max_new_tokens: int = Field(32, ge=1, description="maximum tokens to generate per sample")
 
 
 @_with_components(_of_section("report"))
 class ReportConfig(Section):
-    """Its one key is the list of metrics."""
+    """Its only key is the list of metrics."""
 
 
 class Config(Section):
-    """A whole experiment."""
+    """The complete config of a run."""
 
     schema_version: Literal[1] = SCHEMA_VERSION
     data: DataConfig = DataConfig()
@@ -185,7 +207,7 @@ class Config(Section):
     report: ReportConfig
 
     def as_data(self) -> dict[str, Any]:
-        """Plain data for `config.json`: every key, every option."""
+        """Plain data for `config.json`, with every key and option."""
         return self.model_dump(mode="json", exclude_none=True)
 
 

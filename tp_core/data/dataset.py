@@ -20,8 +20,9 @@ import numpy as np
 import sentencepiece
 from numpy.typing import NDArray
 
-from tp_core.data.lines import Lines, parse_lines, read_bytes, split_lines
-from tp_core.data.text import cut_chunks, parse_text, split_text, tokenize_text
+from tp_core.data.lines import Lines, parse_lines, read_bytes
+from tp_core.data.splits import split_lines, split_text
+from tp_core.data.text import cut_chunks, parse_text, tokenize_text
 from tp_core.data.tokenized import TokenizedSplit, cut_lines, offsets_of
 from tp_core.data.tokenizer import Tokenizer
 from tp_core.errors import RunFailed, TpError

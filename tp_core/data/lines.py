@@ -7,7 +7,6 @@ form feeds, U+0085 and U+2028, which are ordinary characters inside a phrase. To
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +15,6 @@ from numpy.typing import NDArray
 
 from tp_core.data.tokenizer import SPACE_MARK
 from tp_core.errors import TpError
-from tp_core.rng import derive_seed, phrase_hashes
 
 _UTF8_BOM = b"\xef\xbb\xbf"
 _UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
@@ -34,15 +32,6 @@ class Lines:
     numbers: NDArray[np.int64]
     blank: int
     sha256: str
-
-
-@dataclass(frozen=True, eq=False)
-class Split:
-    """Indices int64 into the phrases, ascending within each part."""
-
-    train: NDArray[np.int64]
-    val: NDArray[np.int64]
-    test: NDArray[np.int64]
 
 
 def read_bytes(path: Path) -> bytes:
@@ -105,41 +94,3 @@ def decode_file(path: Path, data: bytes) -> str:
             "tokenizer and would come back as one; replace it in the file"
         )
     return text
-
-
-def split_lines(
-    lines: Sequence[str], *, val_fraction: float, test_fraction: float, split_seed: int
-) -> Split:
-    """Assign every phrase to a part by a keyed hash of its text.
-
-    The hash, read as a number in [0, 1), falls below `val_fraction` (val), below `val_fraction +
-    test_fraction` (test) or neither (train). So a phrase keeps its part when others come or go, and
-    two copies of it are always together. Raises TpError when train or val would be empty, or test
-    while `test_fraction` > 0.
-    """
-    places = phrase_hashes(lines, derive_seed(split_seed, "split")) * 2.0**-64
-    is_val = places < val_fraction
-    is_test = ~is_val & (places < val_fraction + test_fraction)
-    split = Split(
-        train=np.flatnonzero(~is_val & ~is_test),
-        val=np.flatnonzero(is_val),
-        test=np.flatnonzero(is_test),
-    )
-    wanted = {"train": split.train, "val": split.val}
-    if test_fraction > 0:
-        wanted["test"] = split.test
-    empty = [name for name, indices in wanted.items() if not len(indices)]
-    if empty:
-        raise TpError(
-            f"{_counted(lines)} leave the {' and '.join(empty)} split empty (data.val_fraction = "
-            f"{val_fraction:g}, data.test_fraction = {test_fraction:g}); add phrases or change "
-            "the fractions"
-        )
-    return split
-
-
-def _counted(lines: Sequence[str]) -> str:
-    distinct = len(set(lines))
-    return f"{len(lines)} phrase{'s' if len(lines) != 1 else ''}" + (
-        f" ({distinct} distinct)" if distinct < len(lines) else ""
-    )

@@ -7,7 +7,6 @@ other. A chunk is predicted from the start token on and has no end token, as the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tp_core.data.lines import decode_file
+from tp_core.data.splits import Part
 from tp_core.data.tokenized import TokenizedSplit, offsets_of
 from tp_core.data.tokenizer import Tokenizer
 from tp_core.errors import TpError
 
 _LINES_AT_ONCE = 20_000  # lines tokenised at a time: Python lists of ids are large
 _NEWLINE = ord("\n")
-
-
-@dataclass(frozen=True)
-class Part:
-    """A stretch of a text, and the line of the file it begins on (from 1)."""
-
-    text: str
-    number: int
 
 
 def parse_text(path: Path, data: bytes) -> str:
@@ -38,28 +30,6 @@ def parse_text(path: Path, data: bytes) -> str:
         what = "is blank" if text else "is empty"
         raise TpError(f"{path}: {what}; put text in it, or set data.path")
     return text
-
-
-def split_text(text: str, *, val_fraction: float, test_fraction: float) -> tuple[Part, Part, Part]:
-    """Training, validation and test: contiguous, in this order, shares counted in characters.
-
-    Raises TpError when training or validation would be empty, or test while `test_fraction` > 0.
-    """
-    stop = int(len(text) * (1 - val_fraction - test_fraction))
-    last = int(len(text) * (1 - test_fraction)) if test_fraction else len(text)
-    texts = {"train": text[:stop], "val": text[stop:last], "test": text[last:]}
-    wanted = ["train", "val", *(["test"] if test_fraction else [])]
-    empty = [name for name in wanted if not texts[name]]
-    if empty:
-        raise TpError(
-            f"{len(text)} characters leave the {' and '.join(empty)} split empty "
-            f"(data.val_fraction = {val_fraction:g}, data.test_fraction = {test_fraction:g}); add "
-            "text or change the fractions"
-        )
-    starts = (0, stop, last)
-    parts = zip(texts.values(), starts, strict=True)
-    train, val, test = (Part(part, 1 + text.count("\n", 0, start)) for part, start in parts)
-    return train, val, test
 
 
 def tokenize_text(path: Path, part: Part, tokenizer: Tokenizer) -> TokenizedSplit:

@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 
 from tp_core.assembly.attribution import attribute_errors
+from tp_core.assembly.decoding_state import reorder
 from tp_core.data.tokenizer import UNK_ID, Tokenizer
 from tp_core.errors import RunFailed, TpError
 from tp_core.generation.sampler_chain import SamplerChain, reorder_states
 from tp_core.interfaces.sequence import SequenceInfo
-from tp_core.interfaces.state import State, reorder
+from tp_core.interfaces.state import State
 from tp_core.model.decoder import Decoder
 from tp_core.model.device import Autocast
 

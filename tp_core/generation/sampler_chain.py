@@ -12,12 +12,13 @@ from torch import Tensor
 
 from tp_core.assembly.attribution import attribute_errors
 from tp_core.assembly.builder import Builder
+from tp_core.assembly.decoding_state import reorder
 from tp_core.config.components import ResolvedComponent
 from tp_core.config.plan import Plan
 from tp_core.data.tokenizer import UNK_ID, Tokenizer
 from tp_core.errors import RunFailed
 from tp_core.interfaces.sampling import SamplerStep
-from tp_core.interfaces.state import State, reorder
+from tp_core.interfaces.state import State
 from tp_core.interfaces.vocabulary import Vocabulary
 from tp_core.rng import counter_uniform, derive_seed
 

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from tp_core.interfaces.kv_cache import FEATURES, KVEntries
 from tp_core.interfaces.recording import record, recording
-from tp_core.interfaces.sequence import SequenceInfo, visible
+from tp_core.interfaces.sequence import SequenceInfo
+from tp_core.interfaces.visibility import visible
 
 
 def attend(

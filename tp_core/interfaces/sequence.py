@@ -58,21 +58,3 @@ class SequenceInfo:
     def add_loss(self, name: str, total: Tensor) -> None:
         """Add an auxiliary loss, summed over valid tokens, scaled as it should enter the loss."""
         self.losses[name] = self.losses[name] + total if name in self.losses else total
-
-
-def visible(
-    seq: SequenceInfo,
-    key_positions: Tensor,
-    key_documents: Tensor,
-    window: int | None = None,
-) -> Tensor:
-    """Which keys each query may see, bool [B, T, S]; the one place where masks are made.
-
-    A key is seen when it is a token, of the query's document, at the query's position or before,
-    and among the `window` last of those, the query's own included.
-    """
-    q, k = seq.positions[:, :, None], key_positions[:, None, :]
-    mask = (k >= 0) & (k <= q) & (key_documents[:, None, :] == seq.documents[:, :, None])
-    if window is not None:
-        mask = mask & (q - k < window)
-    return mask

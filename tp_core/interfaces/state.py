@@ -1,6 +1,6 @@
 """State for incremental decoding: a nested dict of tensors with the batch on dim 0.
 
-A component makes its own and is the only one to look inside; what the core does with it is here.
+A component makes its own and is the only one to look inside.
 """
 
 from __future__ import annotations
@@ -10,22 +10,6 @@ from typing import TypeAlias, Union
 from torch import Tensor
 
 State: TypeAlias = dict[str, Union[Tensor, "State"]]
-
-
-def reorder(state: State, rows: Tensor) -> State:
-    """The state whose row i is the old row `rows[i]`: drops, repeats and permutes rows."""
-    return {
-        name: reorder(value, rows) if isinstance(value, dict) else value.index_select(0, rows)
-        for name, value in state.items()
-    }
-
-
-def size_in_bytes(state: State) -> int:
-    """Memory held, in bytes."""
-    return sum(
-        size_in_bytes(value) if isinstance(value, dict) else value.numel() * value.element_size()
-        for value in state.values()
-    )
 
 
 def part(state: State | None, name: str) -> State | None:

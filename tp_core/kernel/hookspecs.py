@@ -1,4 +1,4 @@
-"""The questions `tp` asks a plugin: one per kind of component, in the order of `kinds.KINDS`."""
+"""The plugin hooks of `tp`: one per kind of component, in the order of `kinds.KINDS`."""
 
 from __future__ import annotations
 
@@ -19,37 +19,37 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 @hookspec
 def tp_positional_encodings() -> Iterable[Component]:
-    """How token order enters the model."""
+    """How token positions enter the model."""
     return ()
 
 
 @hookspec
 def tp_attentions() -> Iterable[Component]:
-    """How positions exchange information, causally."""
+    """How tokens exchange information, causally."""
     return ()
 
 
 @hookspec
 def tp_norms() -> Iterable[Component]:
-    """How activations are kept in range, one token at a time."""
+    """Normalise activations, one token at a time."""
     return ()
 
 
 @hookspec
 def tp_mlps() -> Iterable[Component]:
-    """What each token computes on its own."""
+    """Feed-forward networks, applied to each token independently."""
     return ()
 
 
 @hookspec
 def tp_blocks() -> Iterable[Component]:
-    """How norms and residual sums are arranged around one attention and one MLP."""
+    """How norms and residual connections are arranged around one attention and one MLP."""
     return ()
 
 
 @hookspec
 def tp_samplers() -> Iterable[Component]:
-    """How next-token logits are reshaped before a token is drawn."""
+    """Transform the next-token logits before a token is drawn."""
     return ()
 
 
@@ -61,13 +61,13 @@ def tp_metrics() -> Iterable[Component]:
 
 @hookspec
 def tp_optimizers() -> Iterable[Component]:
-    """How gradients change parameters."""
+    """How gradients update parameters."""
     return ()
 
 
 @hookspec
 def tp_schedules() -> Iterable[Component]:
-    """How the learning rate moves over the steps."""
+    """How the learning rate changes over training."""
     return ()
 
 
@@ -78,5 +78,5 @@ def tp_callbacks() -> Iterable[Component]:
 
 
 def __dir__() -> list[str]:
-    # pluggy looks at all there is here, and it does so once for every plugin.
+    # pluggy inspects every attribute of this module, once per plugin.
     return [kind.hook for kind in KINDS.values()]

@@ -1,6 +1,6 @@
-"""The kinds of component: one table of what the rest of tp must know of each. Torch-free.
+"""The kinds of component, in one table with everything the rest of tp needs to know. Torch-free.
 
-Another kind is a row here, its hook in `hookspecs.py`, whatever code its contract needs, and the
+Adding a kind takes a row here, its hook in `hookspecs.py`, the code that calls its methods, and the
 components themselves.
 """
 
@@ -10,20 +10,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 Methods = Mapping[str, tuple[str, ...]]
-"""Names of methods, and the arguments the core offers to each."""
+"""Method names, each with the arguments that the core offers."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
     """One kind of component.
 
-    - `article`, `words`: how a sentence speaks of one: "an MLP".
-    - `section`: where a config names it; `many`: as a list of them, in order.
-    - `description`: what its key there is for; `needed`: whether the config must have it.
-    - `in_layers`: it is part of the model, and `[model.layers.LABEL]` may name another.
-    - `sees_sequence`: what it makes of a token may depend on other tokens.
-    - `required`, `optional`: its methods. An encoding has those of the sites it declared.
-    - `contract`: what must hold of its components.
+    - `article`, `words`: its name in a sentence, such as "an MLP".
+    - `section`: the config section it belongs to; `many`: its key holds an ordered list.
+    - `description`: the description of its key; `needed`: whether the key is required.
+    - `in_layers`: part of the model, and can be overridden in `[model.layers.LABEL]`.
+    - `sees_sequence`: its output for a token may depend on other tokens.
+    - `required`, `optional`: its methods. An encoding has the methods of the sites it declares.
+    - `contract`: what its components must guarantee.
     """
 
     name: str
@@ -51,16 +51,16 @@ class Kind:
 
     @property
     def hook(self) -> str:
-        """The hook that brings its components."""
+        """The hook that returns its components."""
         return f"tp_{self.name}s"
 
     @property
     def methods(self) -> Methods:
-        """Every method of its contract."""
+        """All methods of its contract."""
         return {**self.required, **self.optional}
 
     def setting(self, *names: str) -> str:
-        """The `--set` that chooses one, or a list of them: `sampling.samplers=["top_p"]`."""
+        """The `--set` argument that selects components: `sampling.samplers=["top_p"]`."""
         listed = ", ".join(f'"{name}"' for name in names)
         return f"{'.'.join(self.place)}={f'[{listed}]' if self.many else names[0]}"
 
@@ -72,7 +72,7 @@ _TABLE = (
         name="positional_encoding",
         words="positional encoding",
         section="model",
-        description="how token order enters",
+        description="how token positions enter the model",
         in_layers=True,
         sees_sequence=True,
         optional={
@@ -90,48 +90,49 @@ _TABLE = (
         article="an",
         words="attention",
         section="model",
-        description="how positions exchange information",
+        description="how tokens exchange information",
         in_layers=True,
         sees_sequence=True,
         required={"forward": ("x", "seq", "state"), "init_state": _STATE},
         contract=(
-            "causal; a pass in pieces equals one pass; documents don't mix; pads and idle rows "
-            "leave no trace"
+            "causal; chunked passes equal one pass; documents don't mix; padding and idle rows "
+            "have no effect"
         ),
     ),
     Kind(
         name="norm",
         words="norm",
         section="model",
-        description="normalisation, in blocks and at the end",
+        description="normalisation in blocks and before the output head",
         in_layers=True,
         required={"forward": ("x",)},
-        contract="each token on its own",
+        contract="acts on each token independently",
     ),
     Kind(
         name="mlp",
         article="an",
         words="MLP",
         section="model",
-        description="the per-token network; may be left out when mlp_enabled = false",
+        description="the feed-forward network; optional if mlp_enabled = false",
         needed=False,
         in_layers=True,
         required={"forward": ("x", "seq")},
         contract=(
-            "each token on its own; auxiliary losses by `seq.add_loss`, summed over valid tokens"
+            "acts on each token independently; adds auxiliary losses with `seq.add_loss`, summed "
+            "over valid tokens"
         ),
     ),
     Kind(
         name="block",
         words="block",
         section="model",
-        description="where norms and residual sums stand",
+        description="how norms and residual connections are arranged",
         in_layers=True,
         sees_sequence=True,
         required={"forward": ("x", "seq", "state")},
         optional={"enter": ("x",), "leave": ("x",)},
         contract=(
-            "builds one attention, and the MLP where there is one; hands the attention its state"
+            "builds one attention and, if enabled, one MLP; passes the state to the attention"
         ),
     ),
     Kind(
@@ -139,12 +140,12 @@ _TABLE = (
         words="sampler",
         section="sampling",
         many=True,
-        description="the chain that reshapes logits, in order; a token is drawn at its end",
+        description="samplers applied to the logits, in order, before a token is drawn",
         required={"__call__": ("logits", "step")},
         optional={"init_state": ("batch", "device"), "accept": ("tokens", "step")},
         contract=(
-            "rows don't influence each other; ids are names, unless `uses_ids`; −inf stays −inf; "
-            "at least one token stays; randomness from `step.uniform` alone"
+            "rows are independent; token ids have no meaning unless `uses_ids`; −inf stays −inf; "
+            "at least one token stays; all randomness comes from `step.uniform`"
         ),
     ),
     Kind(
@@ -152,11 +153,12 @@ _TABLE = (
         words="metric",
         section="report",
         many=True,
-        description="what is measured when training ends",
+        description="metrics to compute for reports and the run's summary",
         required={"compute": ("view",)},
         optional={"per_sample": ("view",)},
         contract=(
-            "JSON, also of empty input; what `per_sample` gives is what the means are means of"
+            "returns JSON data, even for empty input; `per_sample` returns the values that the "
+            "means average"
         ),
     ),
     Kind(
@@ -164,24 +166,24 @@ _TABLE = (
         article="an",
         words="optimizer",
         section="train",
-        description="how gradients change parameters",
+        description="how gradients update parameters",
         required={"build": ("parameters",)},
-        contract="honours each parameter's `learning_rate` and `weight_decay`",
+        contract="uses each parameter's `learning_rate` and `weight_decay`",
     ),
     Kind(
         name="schedule",
         words="schedule",
         section="train",
-        description="how the learning rate moves",
+        description="learning-rate schedule",
         required={"factor": ("step", "max_steps")},
-        contract="pure",
+        contract="a pure function",
     ),
     Kind(
         name="callback",
         words="callback",
         section="train",
         many=True,
-        description="what is told of the training, and may act on it",
+        description="callbacks notified during training, which may act on it",
         needed=False,
         optional={
             "on_start": ("event",),

@@ -10,9 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tp_core.assembly.builder import Builder
+from tp_core.assembly.parameter_roles import DECAYED, parameter_roles
 from tp_core.config.plan import Plan
 from tp_core.errors import TpError
-from tp_core.interfaces.roles import DECAYED, ParameterInfo, parameter_roles
+from tp_core.interfaces.parameters import ParameterInfo
 from tp_core.interfaces.sequence import SequenceInfo
 from tp_core.interfaces.state import State, part
 from tp_core.model.loss import cross_entropy

@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Iterator
 from typing import Any
 
-from tp_core.assembly.signatures import adapt
+from tp_core.assembly.fewer_arguments import adapt
 from tp_core.errors import TpError, did_you_mean
 from tp_core.interfaces.metrics import Headline
 from tp_core.kernel.component import SITES

@@ -15,7 +15,7 @@ from tp_core.errors import TpError
 from tp_core.evaluation.metrics import labels, measure
 from tp_core.interfaces.metrics import Headline, MetricView
 from tp_core.plain_data import leaves
-from tp_core.report.references import references
+from tp_core.report.reference_phrases import references
 from tp_core.rng import generator
 from tp_core.statistics import Interval, mean_interval, subsampling_intervals
 

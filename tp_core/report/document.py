@@ -26,7 +26,7 @@ from typing import Any
 from tp_core.interfaces.metrics import MetricView, SplitLosses
 from tp_core.plain_data import finite
 from tp_core.report.assess import Assessment, Reading
-from tp_core.report.references import remarks
+from tp_core.report.reference_phrases import remarks
 from tp_core.report.verdict import Evidence, Verdict
 from tp_core.runs.opening import LoadedRun
 

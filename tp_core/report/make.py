@@ -17,14 +17,14 @@ from tp_core.config.plan import Plan
 from tp_core.data.dataset import Dataset
 from tp_core.evaluation.baselines import baselines
 from tp_core.files import read_json
-from tp_core.generation.generate import generate
+from tp_core.generation.generate import encode_prompt, generate
 from tp_core.generation.sampler_chain import SamplerChain
 from tp_core.interfaces.metrics import MetricView, SplitLosses
 from tp_core.model.device import peak_memory_mib
 from tp_core.report.assess import assess
 from tp_core.report.document import document
 from tp_core.report.losses import distinct_losses, split_losses
-from tp_core.report.references import marks
+from tp_core.report.reference_phrases import marks
 from tp_core.report.verdict import Evidence, judge, points
 from tp_core.runs.data import open_run_data
 from tp_core.runs.jsonl import read_jsonl
@@ -38,14 +38,13 @@ MASS_LINES = 100_000
 class ReportSettings:
     """What a report is asked for.
 
-    `plan` has the samplers and metrics to use, `prompt` is empty for unconditional samples and
-    `prompt_ids` its tokens. `train_mass`: score every training phrase, however many there are.
+    `plan` has the samplers and metrics to use, `prompt` is empty for unconditional
+    samples. `train_mass`: score every training phrase, however many there are.
     """
 
     checkpoint: str
     plan: Plan
     prompt: str
-    prompt_ids: Sequence[int]
     n_samples: int
     max_new_tokens: int
     seed: int
@@ -64,11 +63,12 @@ def make_report(
         line for line in read_jsonl(loaded.run.metrics_path) if line.get("split") in _SPLITS
     ]
     metrics = _metrics(settings.plan, loaded)
+    prompt_ids = encode_prompt(loaded.tokenizer, settings.prompt, loaded.model.max_seq_len)
     with clock("reading the phrases"):
         dataset = open_run_data(loaded)
         texts = {name: getattr(dataset, name).texts() for name in _SPLITS}
     with clock("sampling"):
-        view = replace(_samples(loaded, settings), texts=texts, evaluations=evaluations)
+        view = replace(_samples(loaded, settings, prompt_ids), texts=texts, evaluations=evaluations)
     with clock("scoring"):
         view = replace(view, losses=split_losses(loaded, dataset))
     whole = loaded.model.has_eos  # lines are phrases, not chunks of a text cut anywhere
@@ -122,12 +122,12 @@ def _metrics(plan: Plan, loaded: LoadedRun) -> list[tuple[Any, Any]]:
     return [(chosen, builder.build(chosen, f"metrics.{chosen.name}")) for chosen in plan.metrics]
 
 
-def _samples(loaded: LoadedRun, settings: ReportSettings) -> MetricView:
+def _samples(loaded: LoadedRun, settings: ReportSettings, prompt_ids: Sequence[int]) -> MetricView:
     continuations = generate(
         loaded.model,
         SamplerChain.of(settings.plan, loaded.tokenizer),
         loaded.tokenizer,
-        [settings.prompt_ids] * settings.n_samples,
+        [prompt_ids] * settings.n_samples,
         max_new_tokens=settings.max_new_tokens,
         seed=settings.seed,
         autocast=loaded.autocast,

@@ -9,7 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from tp_core.plain_data import leaves
 from tp_core.plots.curves import Curve
-from tp_core.plots.picture import draw_inline
+from tp_core.plots.image import draw_inline
 from tp_core.report.tables import READINGS, Document, interval_text, number, tables
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tp_core.config.values import parse_value
+from tp_core.config.parse_value import parse_value
 from tp_core.errors import TpError, did_you_mean
 from tp_core.files import json_or_empty
 from tp_core.plain_data import at, name_of

@@ -11,10 +11,10 @@ from torch import Tensor
 from tp_core.kernel.kinds import KINDS, LAYER_KINDS
 from tp_core.model.decoder import Decoder
 from tp_core.testing.cases import Case
+from tp_core.testing.forward_passes import difference, seeded, training
 from tp_core.testing.generators import drawing_from, generator_states, global_generators
 from tp_core.testing.harness import Harness
 from tp_core.testing.inputs import VOCAB, full_rows, noise, some_tokens
-from tp_core.testing.passes import difference, seeded, training
 from tp_core.testing.registry import check, harness_check
 from tp_core.testing.results import PASSED, Finding, Worst
 from tp_core.testing.tensors import held, random_draws, registered

@@ -25,10 +25,10 @@ from tp_core.interfaces.callbacks import (
     TrainingAccess,
 )
 from tp_core.model.decoder import Decoder
+from tp_core.testing.forward_passes import training
 from tp_core.testing.generators import drawing_from
 from tp_core.testing.harness import Harness
 from tp_core.testing.inputs import LENGTH, VOCAB, full_rows, some_tokens
-from tp_core.testing.passes import training
 
 STEPS = 12
 CHECKPOINT_INTERVAL = 4

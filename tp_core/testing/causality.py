@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from tp_core.kernel.kinds import SEQUENCE_KINDS
+from tp_core.testing.forward_passes import ROUNDING, difference, training
 from tp_core.testing.harness import Harness, modes
 from tp_core.testing.inputs import LENGTH, LONG, PATHS, VOCAB, noise, some_tokens
-from tp_core.testing.passes import ROUNDING, difference, training
 from tp_core.testing.registry import harness_check
 from tp_core.testing.results import Finding, Worst
 

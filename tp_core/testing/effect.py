@@ -13,10 +13,10 @@ from tp_core.kernel.kinds import KINDS
 from tp_core.testing import callbacks, metrics, optimizers, sampler_runs, schedules
 from tp_core.testing.building import learn
 from tp_core.testing.cases import Case
+from tp_core.testing.forward_passes import difference, stream, training
 from tp_core.testing.generators import drawing_from
 from tp_core.testing.harness import Harness
 from tp_core.testing.inputs import CPU, LENGTH, VOCAB, full_rows, some_tokens
-from tp_core.testing.passes import difference, stream, training
 from tp_core.testing.registry import check
 from tp_core.testing.results import Finding
 from tp_core.testing.state import leaves

@@ -25,9 +25,9 @@ from tp_core.kernel.component import SITES
 from tp_core.kernel.kinds import KINDS, LAYER_KINDS
 from tp_core.kernel.options import Dims
 from tp_core.model.decoder import Decoder
+from tp_core.testing.forward_passes import seeded, training
 from tp_core.testing.inputs import SIZES, VOCAB, VOCABULARY, full_rows, noise, some_tokens
 from tp_core.testing.partners import partner
-from tp_core.testing.passes import seeded, training
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from tp_core.interfaces.sequence import SequenceInfo
 from tp_core.kernel.kinds import LAYER_KINDS
+from tp_core.testing.forward_passes import ROUNDING, difference, stream, training
 from tp_core.testing.harness import Harness, modes
 from tp_core.testing.inputs import LENGTH, PATHS, SIZES, full_rows, noise, some_tokens
-from tp_core.testing.passes import ROUNDING, difference, stream, training
 from tp_core.testing.registry import harness_check
 from tp_core.testing.results import Finding, Worst
 

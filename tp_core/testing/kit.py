@@ -25,8 +25,8 @@ from tp_core.testing import (
     schedules,
     shapes,
     state,
-    use,
     window,
+    wiring,
 )
 from tp_core.testing.cases import Case, cases, kit_catalogue
 from tp_core.testing.registry import CHECKS, Check, raised
@@ -34,7 +34,7 @@ from tp_core.testing.results import CheckResult, NotApplicable
 
 # Importing them filled the list of checks.
 THEMES = (
-    *(descriptor, building, shapes, causality, state, layout, window, invariance, effect, use),
+    *(descriptor, building, shapes, causality, state, layout, window, invariance, effect, wiring),
     *(losses, samplers, metrics, optimizers, schedules, callbacks),
 )
 

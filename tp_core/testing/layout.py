@@ -10,9 +10,9 @@ from torch import Tensor
 from tp_core.interfaces.positional_encoding import PositionalEncoding
 from tp_core.interfaces.sequence import SequenceInfo
 from tp_core.kernel.kinds import SEQUENCE_KINDS
+from tp_core.testing.forward_passes import ROUNDING, difference, rows_alone, rows_gathered, stream
 from tp_core.testing.harness import Harness, modes
 from tp_core.testing.inputs import LENGTH, SIZES, VOCAB, left_padded, noise, some_tokens
-from tp_core.testing.passes import ROUNDING, difference, rows_alone, rows_gathered, stream
 from tp_core.testing.registry import harness_check
 from tp_core.testing.results import Finding, NotApplicable, Worst
 

@@ -8,9 +8,9 @@ from torch import Tensor
 from tp_core.interfaces.sequence import SequenceInfo
 from tp_core.kernel.kinds import LAYER_KINDS
 from tp_core.model.decoder import Decoder
+from tp_core.testing.forward_passes import ROUNDING, difference, training
 from tp_core.testing.harness import Harness
 from tp_core.testing.inputs import LENGTH, VOCAB, some_tokens
-from tp_core.testing.passes import ROUNDING, difference, training
 from tp_core.testing.registry import harness_check
 from tp_core.testing.results import PASSED, Finding, NotApplicable, Worst
 

@@ -12,9 +12,9 @@ import numpy as np
 
 from tp_core.interfaces.metrics import Headline
 from tp_core.testing.harness import Harness
+from tp_core.testing.metric_views import usual, views
 from tp_core.testing.registry import harness_check
 from tp_core.testing.results import PASSED, Finding, NotApplicable, Worst
-from tp_core.testing.views import usual, views
 
 # Sums come in another order when samples do.
 _TOLERANCE = 1e-9

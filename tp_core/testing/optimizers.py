@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from tp_core.interfaces.roles import ParameterInfo
+from tp_core.interfaces.parameters import ParameterInfo
 from tp_core.testing.harness import Harness
 from tp_core.testing.inputs import noise
 from tp_core.testing.registry import harness_check

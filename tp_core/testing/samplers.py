@@ -9,14 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tp_core.assembly.decoding_state import reorder
 from tp_core.errors import ConfigError
 from tp_core.interfaces.sampling import SamplerStep
-from tp_core.interfaces.state import reorder
 from tp_core.testing.cases import Case
+from tp_core.testing.forward_passes import ROUNDING
 from tp_core.testing.generators import generator_states, global_generators
 from tp_core.testing.harness import Harness, as_written, plan_of
 from tp_core.testing.inputs import VOCAB
-from tp_core.testing.passes import ROUNDING
 from tp_core.testing.registry import check, harness_check
 from tp_core.testing.results import PASSED, Finding, NotApplicable, Worst
 from tp_core.testing.sampler_runs import ROWS, STEPS, Batch, all_logits, gap, play, run

@@ -12,6 +12,7 @@ from tp_core.interfaces.positional_encoding import PositionalEncoding
 from tp_core.interfaces.sequence import SequenceInfo
 from tp_core.kernel.kinds import LAYER_KINDS
 from tp_core.model.decoder import Decoder
+from tp_core.testing.forward_passes import through_block, training
 from tp_core.testing.generators import drawing_from
 from tp_core.testing.harness import Harness
 from tp_core.testing.inputs import (
@@ -24,7 +25,6 @@ from tp_core.testing.inputs import (
     noise,
     some_tokens,
 )
-from tp_core.testing.passes import through_block, training
 from tp_core.testing.registry import harness_check
 from tp_core.testing.results import PASSED, Finding
 

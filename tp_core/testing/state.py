@@ -5,13 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from tp_core.assembly.decoding_state import reorder
 from tp_core.interfaces.sequence import SequenceInfo
-from tp_core.interfaces.state import State, reorder
+from tp_core.interfaces.state import State
 from tp_core.kernel.kinds import SEQUENCE_KINDS
 from tp_core.model.decoder import Decoder
+from tp_core.testing.forward_passes import ROUNDING, capacity, difference, rows_gathered, stream
 from tp_core.testing.harness import Harness
 from tp_core.testing.inputs import CPU, LENGTH, LONG, full_rows, some_tokens
-from tp_core.testing.passes import ROUNDING, capacity, difference, rows_gathered, stream
 from tp_core.testing.registry import harness_check
 from tp_core.testing.results import Finding, Worst
 

@@ -7,8 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tp_core.assembly.decoding_state import size_in_bytes
 from tp_core.interfaces.sequence import SequenceInfo
-from tp_core.interfaces.state import State, size_in_bytes
+from tp_core.interfaces.state import State
 from tp_core.testing.cases import Case
 from tp_core.testing.harness import Harness
 from tp_core.testing.inputs import CPU, PATHS, SIZES, noise

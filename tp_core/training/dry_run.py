@@ -13,7 +13,7 @@ from tp_core.config.plan import Plan
 from tp_core.data.from_plan import open_data_loader, open_dataset
 from tp_core.data.layouts import DataLoader
 from tp_core.errors import TpError
-from tp_core.interfaces.roles import ParameterInfo
+from tp_core.interfaces.parameters import ParameterInfo
 from tp_core.interfaces.sequence import SequenceInfo
 from tp_core.kernel.kinds import LAYER_KINDS
 from tp_core.model.decoder import Decoder

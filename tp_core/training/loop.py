@@ -10,16 +10,12 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from tp_core.evaluation.baselines import baselines
-from tp_core.evaluation.metrics import labels, measure
 from tp_core.interfaces.callbacks import StartEvent
-from tp_core.interfaces.metrics import MetricView, SplitLosses
-from tp_core.plain_data import at
+from tp_core.interfaces.metrics import SplitLosses
+from tp_core.training.final_metrics import final_metrics
 from tp_core.training.session import Session
 from tp_core.training.signals import Interrupts
-from tp_core.training.trainer import SAMPLES, Trainer
-
-FINAL_SAMPLES = 64  # texts the report metrics see
+from tp_core.training.trainer import Trainer
 
 
 class Interrupted(KeyboardInterrupt):
@@ -53,27 +49,19 @@ def run_steps(session: Session) -> dict[str, Any]:
             seconds = time.perf_counter() - began
             state.seconds += seconds
             callbacks.tell("on_step", trainer.step_event(result, seconds))
-            state.stopped = callbacks.stop_reason()
-            last = state.step == config.max_steps or state.stopped is not None
-            if last or state.step % config.eval_interval == 0:
+            complete = state.step == config.max_steps
+            # What ends by itself is not stopped.
+            state.stopped = None if complete else callbacks.stop_reason()
+            if complete or state.stopped or state.step % config.eval_interval == 0:
                 losses = _evaluate(trainer)
-                state.stopped = state.stopped or callbacks.stop_reason()
-            last = last or state.stopped is not None
+                state.stopped = None if complete else state.stopped or callbacks.stop_reason()
+            last = complete or state.stopped is not None
             if config.sample_interval and (last or state.step % config.sample_interval == 0):
                 trainer.write_samples()
             if last or state.step % config.checkpoint_interval == 0:
                 session.save()
     losses = losses or trainer.evaluation_losses()
-    samples = trainer.sample(FINAL_SAMPLES)
-    texts = [sample["text"] for sample in samples]
-    view = MetricView(losses, texts, [sample["stopped"] for sample in samples])
-    found = baselines(session.setup.dataset, has_eos=session.setup.model.has_eos)
-    return session.summarise(
-        "finished",
-        baselines={name: {"val_bits_per_byte": bits} for name, bits in found.items()},
-        metrics=_metrics(session, view),
-        samples=texts[:SAMPLES],
-    )
+    return session.summarise("finished", **final_metrics(trainer, losses))
 
 
 def _evaluate(trainer: Trainer) -> dict[str, SplitLosses]:
@@ -101,19 +89,3 @@ def _start_event(session: Session, trainer: Trainer) -> StartEvent:
         plugin_drift=session.plugin_drift,
         access=trainer.access(),
     )
-
-
-def _metrics(session: Session, view: MetricView) -> dict[str, Any]:
-    """What samples and likelihood tell already; the rest, which would be null, is for a report."""
-    metrics = session.setup.metrics
-    names = labels([chosen for chosen, _ in metrics])
-    found = {
-        name: (metric, measure(chosen, metric, view))
-        for name, (chosen, metric) in zip(names, metrics, strict=True)
-    }
-    return {name: result for name, (metric, result) in found.items() if _says(metric, result)}
-
-
-def _says(metric: Any, result: dict[str, Any]) -> bool:
-    """Whether one of a metric's headline values is known."""
-    return any(at(result, headline.key) is not None for headline in type(metric).headline)

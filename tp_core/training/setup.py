@@ -19,7 +19,7 @@ from tp_core.data.tokenizer import Tokenizer
 from tp_core.errors import TpError
 from tp_core.evaluation.metrics import labels
 from tp_core.generation.sampler_chain import SamplerChain
-from tp_core.interfaces.roles import ParameterInfo
+from tp_core.interfaces.parameters import ParameterInfo
 from tp_core.model.decoder import Decoder
 from tp_core.model.device import Autocast, autocast_for, make_deterministic, pick_device
 from tp_core.training.callbacks import Callback, check_together

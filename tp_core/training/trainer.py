@@ -13,6 +13,7 @@ from torch import Tensor
 
 from tp_core.assembly.attribution import attribute_errors
 from tp_core.assembly.output_checks import checked_outputs
+from tp_core.assembly.output_contracts import FINITE
 from tp_core.data.batches import eval_batches
 from tp_core.data.layouts import Batch
 from tp_core.errors import Diverged, RunFailed, TpError
@@ -23,7 +24,6 @@ from tp_core.interfaces.metrics import SplitLosses, bits_per_byte
 from tp_core.model.batch import on_device
 from tp_core.model.device import peak_memory_mib, seed_dropout
 from tp_core.training.session import Session
-from tp_core.training.smoke_test import FINITE
 
 SAMPLES = 5  # texts in samples.jsonl each time
 _NLL = ""  # the name of the likelihood's loss beside the auxiliary ones

@@ -1,4 +1,4 @@
-"""How positions exchange information: descriptors."""
+"""Descriptors of the attention components."""
 
 from __future__ import annotations
 
@@ -12,38 +12,43 @@ from tp_core import Component, Dims, Options, Spec, hookimpl
 
 class SoftmaxOptions(Options):
     n_kv_heads: int | None = Field(
-        None, ge=1, description="heads of keys and values; null is n_heads", examples=[1]
+        None, ge=1, description="number of key/value heads; null is n_heads", examples=[1]
     )
     window: int | None = Field(
-        None, ge=1, description="most keys a query sees, itself included; null is all", examples=[3]
+        None,
+        ge=1,
+        description="tokens visible to a query, including itself; null is all",
+        examples=[3],
     )
     qk_norm: Spec[Literal["norm"]] | None = Field(
-        None, description="norm over head_dim on queries and keys", examples=["rmsnorm"]
+        None,
+        description="norm applied to queries and keys per head, before rotation",
+        examples=["rmsnorm"],
     )
     qk_norm_after: Spec[Literal["norm"]] | None = Field(
-        None, description="in place of qk_norm: the same after rotation", examples=["rmsnorm"]
+        None, description="like qk_norm, but after rotation", examples=["rmsnorm"]
     )
     qk_norm_full: Spec[Literal["norm"]] | None = Field(
-        None, description="in place of qk_norm: over all heads together", examples=["rmsnorm"]
+        None, description="like qk_norm, but over all heads together", examples=["rmsnorm"]
     )
     softcap: float | None = Field(
         None,
         gt=0,
-        description="logits are squashed to ±softcap by tanh; null is off",
+        description="limits logits to ±softcap with tanh; null disables it",
         examples=[1.0],
     )
-    sink: bool = Field(False, description="learn per head the logit of a key without value")
-    gate: bool = Field(False, description="sigmoid gate on the heads' output, from the input")
+    sink: bool = Field(False, description="add a learned attention-sink logit per head")
+    gate: bool = Field(False, description="gate the heads' output with a sigmoid of the input")
     value_residual: float | None = Field(
         None,
         gt=0,
         lt=1,
-        description="share of the first layer's values in each later layer's; null is off",
+        description="weight of the first layer's values in later layers; null disables it",
         examples=[0.5],
     )
-    bias: bool = Field(False, description="add a bias in all four projections")
+    bias: bool = Field(False, description="add a bias to all four projections")
     dropout: float = Field(
-        0.0, ge=0, lt=1, description="on attention weights, in training", examples=[0.5]
+        0.0, ge=0, lt=1, description="dropout on attention weights", examples=[0.5]
     )
 
     def problems(self, dims: Dims) -> Iterable[str]:
@@ -54,7 +59,7 @@ class SoftmaxOptions(Options):
         norms = ("qk_norm", "qk_norm_after", "qk_norm_full")
         chosen = [name for name in norms if getattr(self, name) is not None]
         if len(chosen) > 1:
-            yield f"{' and '.join(chosen)} are set; queries and keys are normalised once"
+            yield f"{' and '.join(chosen)} are set; set at most one of them"
 
     def offers(self, dims: Dims) -> Mapping[str, Mapping[str, int]]:
         return {"embed": {}, "rotate": {}, "bias": {}, "score": {}}
@@ -62,15 +67,18 @@ class SoftmaxOptions(Options):
 
 class DifferentialOptions(Options):
     n_kv_heads: int | None = Field(
-        None, ge=1, description="heads of keys and values; null is n_heads", examples=[1]
+        None, ge=1, description="number of key/value heads; null is n_heads", examples=[1]
     )
     window: int | None = Field(
-        None, ge=1, description="most keys a query sees, itself included; null is all", examples=[3]
+        None,
+        ge=1,
+        description="tokens visible to a query, including itself; null is all",
+        examples=[3],
     )
 
     def problems(self, dims: Dims) -> Iterable[str]:
         if dims.head_dim % 2:
-            yield f"gives each head two maps, so head_dim must be even, not {dims.head_dim}"
+            yield f"each head has two softmax maps, so head_dim must be even, not {dims.head_dim}"
         if self.n_kv_heads and dims.n_heads % self.n_kv_heads:
             yield f"n_heads = {dims.n_heads} is not divisible by n_kv_heads = {self.n_kv_heads}"
 
@@ -81,7 +89,10 @@ class DifferentialOptions(Options):
 
 class GatedDeltaOptions(Options):
     conv_width: int = Field(
-        4, ge=1, description="tokens the convolutions on q, k and v see; 1 is off", examples=[1, 3]
+        4,
+        ge=1,
+        description="width of the convolutions on q, k and v; 1 disables them",
+        examples=[1, 3],
     )
 
     def offers(self, dims: Dims) -> Mapping[str, Mapping[str, int]]:
@@ -90,7 +101,7 @@ class GatedDeltaOptions(Options):
 
 class LinearOptions(Options):
     decay: Literal["none", "fixed", "learned"] = Field(
-        "fixed", description="how heads forget: not, at RetNet's paces, or at learned ones"
+        "fixed", description="decay per head: none, fixed as in RetNet, or learned"
     )
 
     def offers(self, dims: Dims) -> Mapping[str, Mapping[str, int]]:
@@ -99,7 +110,7 @@ class LinearOptions(Options):
 
 class MlaOptions(Options):
     latent: int | None = Field(
-        None, ge=1, description="width of what is cached; null is 4 · head_dim", examples=[3]
+        None, ge=1, description="width of the cached latent; null is 4 · head_dim", examples=[3]
     )
     d_rope: int | None = Field(
         None, ge=1, description="width of the rotated key; null is head_dim / 2", examples=[2]
@@ -134,28 +145,28 @@ def tp_attentions() -> list[Component]:
             name="linear",
             target=f"{here}.linear:Linear",
             options=LinearOptions,
-            summary="Kernel attention with decay: a matrix per head in place of a cache",
+            summary="Linear attention with decay, with a fixed-size state instead of a cache",
             paper="Katharopoulos et al. 2020, arXiv:2006.16236; Sun et al. 2023, arXiv:2307.08621",
         ),
         Component(
             name="mla",
             target=f"{here}.mla:Mla",
             options=MlaOptions,
-            summary="Multi-head latent attention: heads read one small latent per token",
+            summary="Multi-head latent attention: caches one small latent per token",
             paper="DeepSeek-AI 2024, arXiv:2405.04434",
         ),
         Component(
             name="differential",
             target=f"{here}.differential:Differential",
             options=DifferentialOptions,
-            summary="The difference of two softmax maps per head, which cancels noise",
+            summary="Subtracts two softmax maps per head to cancel noise",
             paper="Ye et al. 2024, arXiv:2410.05258",
         ),
         Component(
             name="gated_delta",
             target=f"{here}.gated_delta:GatedDelta",
             options=GatedDeltaOptions,
-            summary="Delta rule with forgetting: a matrix per head that corrects what it recalls",
+            summary="Gated delta rule: linear attention that corrects its state as it writes",
             paper="Yang, Kautz & Hatamizadeh 2024, arXiv:2412.06464",
         ),
     ]

@@ -1,7 +1,7 @@
-"""What a report measures: descriptors.
+"""Descriptors of the metrics.
 
-Three questions: how likely the model finds text (`likelihood` to `baselines`), whether it knows the
-training phrases by heart (`exact_copies` to `good_turing`), and what its samples are like.
+They cover likelihood (`likelihood` to `baselines`), memorisation (`exact_copies` to `good_turing`)
+and the quality of samples.
 """
 
 from __future__ import annotations
@@ -20,29 +20,29 @@ def _likelihood() -> list[Component]:
         Component(
             name="likelihood",
             target=f"{here}.likelihood:Likelihood",
-            summary="Loss, perplexity and bits per byte over whole lines, and the gap to training",
+            summary="Loss, perplexity and bits per byte, and the generalisation gap",
         ),
         Component(
             name="best_step",
             target=f"{here}.best_step:BestStep",
-            summary="The step with the lowest validation loss, and the steps since",
+            summary="Step with the lowest validation loss, and the number of steps since",
             paper="Prechelt 1998, Early stopping - but when?",
         ),
         Component(
             name="loss_by_position",
             target=f"{here}.loss_by_position:LossByPosition",
-            summary="Loss at each position of a phrase, and on the token that ends it",
+            summary="Loss by position in the phrase, and on the end token",
         ),
         Component(
             name="calibration",
             target=f"{here}.calibration:Calibration",
-            summary="Expected calibration error, and the temperature that would predict best",
+            summary="Expected calibration error, and the optimal temperature",
             paper="Guo et al. 2017, arXiv:1706.04599",
         ),
         Component(
             name="baselines",
             target=f"{here}.baselines:Baselines",
-            summary="Bits per byte of character n-grams and of zlib on the validation phrases",
+            summary="Bits per byte of character n-gram and zlib baselines on validation phrases",
         ),
     ]
 
@@ -53,28 +53,28 @@ def _memorisation() -> list[Component]:
         Component(
             name="exact_copies",
             target=f"{here}.exact_copies:ExactCopies",
-            summary="Share of samples that are training or validation phrases, word for word",
+            summary="Share of samples that are exact copies of training or validation phrases",
         ),
         Component(
             name="train_mass",
             target=f"{here}.train_mass:TrainMass",
-            summary="Probability of all training phrases, against held-out ones; the likeliest",
+            summary="Total probability of the training phrases, compared with held-out ones",
         ),
         Component(
             name="novelty",
             target=f"{here}.novelty:Novelty",
-            summary="Share of runs of 1 to 8 words that the training text doesn't have",
+            summary="Share of word n-grams (n = 1 to 8) that don't occur in the training text",
             paper="McCoy et al. 2023, arXiv:2111.09509",
         ),
         Component(
             name="longest_copy",
             target=f"{here}.longest_copy:LongestCopy",
-            summary="Longest stretch of characters that some training phrase has too",
+            summary="Longest substring shared with any training phrase",
         ),
         Component(
             name="good_turing",
             target=f"{here}.good_turing:GoodTuring",
-            summary="Estimated chance that one more sample would be new",
+            summary="Good-Turing estimate of the probability that the next sample is new",
             paper="Good 1953, The population frequencies of species",
         ),
     ]
@@ -86,12 +86,12 @@ def _samples() -> list[Component]:
         Component(
             name="unique_rate",
             target=f"{here}.unique_rate:UniqueRate",
-            summary="Share of samples that no earlier sample repeats",
+            summary="Share of samples that are distinct",
         ),
         Component(
             name="distinct",
             target=f"{here}.distinct:Distinct",
-            summary="Share of different words, pairs and triples of words among all samples'",
+            summary="Distinct-n: share of word n-grams (n = 1 to 3) that are distinct",
             paper="Li et al. 2016, arXiv:1510.03055",
         ),
         Component(
@@ -103,33 +103,33 @@ def _samples() -> list[Component]:
         Component(
             name="compression",
             target=f"{here}.compression:Compression",
-            summary="How many times smaller zlib makes the samples",
+            summary="zlib compression ratio of the samples",
             paper="Shaib et al. 2024, arXiv:2403.00553",
         ),
         Component(
             name="repetition",
             target=f"{here}.repetition:Repetition",
-            summary="Share of runs of 1 to 4 words that a sample repeats",
+            summary="Share of word n-grams (n = 1 to 4) repeated within a sample",
             paper="Welleck et al. 2019, arXiv:1908.04319",
         ),
         Component(
             name="oov",
             target=f"{here}.oov:OutOfVocabulary",
-            summary="Share of words that the training text doesn't have",
+            summary="Share of words that don't occur in the training text",
         ),
         Component(
             name="length_distance",
             target=f"{here}.length_distance:LengthDistance",
-            summary="Wasserstein distance of the samples' lengths from validation phrases'",
+            summary="Wasserstein distance between the lengths of samples and validation phrases",
         ),
         Component(
             name="endings",
             target=f"{here}.endings:Endings",
-            summary="Share of samples that ended by themselves, were cut off, or are empty",
+            summary="Shares of samples that are complete, truncated or empty",
         ),
         Component(
             name="char_ngram",
             target=f"{here}.char_ngram:CharNgramPerplexity",
-            summary="Perplexity of the samples to a character 5-gram of the training text",
+            summary="Perplexity of the samples under a character 5-gram model of the training text",
         ),
     ]

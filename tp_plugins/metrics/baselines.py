@@ -1,7 +1,8 @@
 """What bits per byte mean on this text: those of three simple predictors on the same phrases.
 
 - `character_unigram`: every character has its frequency in the training text, whatever precedes it;
-- `character_5gram`: it depends on the four before it (Witten-Bell smoothing; data/baselines.py);
+- `character_5gram`: it depends on the four before it (Witten-Bell smoothing, as in
+  evaluation/char_ngram.py);
 - `zlib`: the size of the validation phrases, one a line in one text, when deflate at level 9 is
   primed with training text, as much as it can look back on: 32 KiB. As it goes on, it looks back on
   validation phrases instead, which no model does; compressing each alone would charge it for whole
@@ -19,8 +20,8 @@ from typing import Any
 
 from tp_core.evaluation.char_ngram import CharNgram
 from tp_core.interfaces import Headline, MetricView
-from tp_plugins.metrics.characters import MOST_LINES, five_gram
-from tp_plugins.metrics.once import evenly
+from tp_plugins.metrics.shared.characters import MOST_LINES, five_gram
+from tp_plugins.metrics.shared.once import evenly
 
 WINDOW = 1 << 15
 MOST_HELD_OUT = 20_000

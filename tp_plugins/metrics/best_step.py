@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tp_core.interfaces import Headline, MetricView
-from tp_plugins.metrics.values import finite
+from tp_plugins.metrics.shared.values import finite
 
 FIGURES = ("loss", "bits_per_byte")
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from tp_core.interfaces import Headline, MetricView
 from tp_core.interfaces.metrics import TokenLosses
-from tp_plugins.metrics.values import finite
+from tp_plugins.metrics.shared.values import finite
 
 BINS = 15
 

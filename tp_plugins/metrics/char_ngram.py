@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from tp_core.interfaces import Headline, MetricView
-from tp_plugins.metrics.characters import five_gram
-from tp_plugins.metrics.values import PerSample, finite, means
+from tp_plugins.metrics.shared.characters import five_gram
+from tp_plugins.metrics.shared.values import PerSample, finite, means
 
 
 class CharNgramPerplexity:

@@ -13,7 +13,7 @@ import zlib
 from typing import Any
 
 from tp_core.interfaces import Headline, MetricView
-from tp_plugins.metrics.values import share
+from tp_plugins.metrics.shared.values import share
 
 
 class Compression:

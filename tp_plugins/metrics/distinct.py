@@ -11,8 +11,8 @@ from __future__ import annotations
 from typing import Any
 
 from tp_core.interfaces import Headline, MetricView
-from tp_plugins.metrics.values import share
-from tp_plugins.metrics.words import ngrams
+from tp_plugins.metrics.shared.values import share
+from tp_plugins.metrics.shared.words import ngrams
 
 
 class Distinct:

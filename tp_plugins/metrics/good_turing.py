@@ -14,7 +14,7 @@ from collections import Counter
 from typing import Any
 
 from tp_core.interfaces import Headline, MetricView
-from tp_plugins.metrics.values import share
+from tp_plugins.metrics.shared.values import share
 
 
 class GoodTuring:

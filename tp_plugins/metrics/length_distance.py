@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tp_core.interfaces import Headline, MetricView
-from tp_plugins.metrics.once import Once
+from tp_plugins.metrics.shared.once import Once
 
 
 class LengthDistance:

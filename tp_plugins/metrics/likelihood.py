@@ -13,7 +13,7 @@ from typing import Any
 
 from tp_core.interfaces import Headline, MetricView
 from tp_core.interfaces.metrics import SplitLosses
-from tp_plugins.metrics.values import finite
+from tp_plugins.metrics.shared.values import finite
 
 
 class Likelihood:

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from tp_core.interfaces import Headline, MetricView
-from tp_plugins.metrics.once import Once
-from tp_plugins.metrics.suffixes import Matches, Suffixes
-from tp_plugins.metrics.values import PerSample, means
+from tp_plugins.metrics.shared.once import Once
+from tp_plugins.metrics.shared.suffixes import Matches, Suffixes
+from tp_plugins.metrics.shared.values import PerSample, means
 
 
 class LongestCopy:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from tp_core.interfaces import Headline, MetricView
-from tp_plugins.metrics.values import finite, share
+from tp_plugins.metrics.shared.values import finite, share
 
 
 class LossByPosition:

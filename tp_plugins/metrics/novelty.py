@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 
 from tp_core.interfaces import Headline, MetricView
 from tp_core.rng import generator
-from tp_plugins.metrics.once import Once
-from tp_plugins.metrics.values import PerSample, means
-from tp_plugins.metrics.words import Numbered, numbered, words
+from tp_plugins.metrics.shared.once import Once
+from tp_plugins.metrics.shared.values import PerSample, means
+from tp_plugins.metrics.shared.words import Numbered, numbered, words
 
 LONGEST = 8
 

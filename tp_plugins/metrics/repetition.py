@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from tp_core.interfaces import Headline, MetricView
-from tp_plugins.metrics.values import PerSample, means
-from tp_plugins.metrics.words import ngrams
+from tp_plugins.metrics.shared.values import PerSample, means
+from tp_plugins.metrics.shared.words import ngrams
 
 
 class Repetition:

@@ -23,8 +23,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from tp_core.interfaces import Headline, MetricView
-from tp_plugins.metrics.values import finite
-from tp_plugins.metrics.words import ngrams, words
+from tp_plugins.metrics.shared.values import finite
+from tp_plugins.metrics.shared.words import ngrams, words
 
 ORDERS = (1, 2, 3, 4)
 _EPSILON = 0.1

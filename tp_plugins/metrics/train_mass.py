@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tp_core.interfaces import Headline, MetricView
-from tp_plugins.metrics.values import finite
+from tp_plugins.metrics.shared.values import finite
 
 SHOWN = 10
 _MOST = math.log(float(np.finfo(np.float64).max))

@@ -1,4 +1,4 @@
-"""What each token computes on its own: descriptors."""
+"""Descriptors of the MLPs."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from tp_core import Component, Dims, Options, Spec, hookimpl
 
 class UngatedOptions(Options):
     expansion: float = Field(4.0, gt=0, description="hidden width / d_model", examples=[2.0])
-    bias: bool = Field(False, description="add a bias in both projections")
+    bias: bool = Field(False, description="add a bias to both projections")
 
     def hidden(self, dim: int) -> int:
-        """The hidden width at a model width of `dim`, a whole number above 0."""
+        """The hidden width for a model width of `dim`, at least 1."""
         return max(1, round(self.expansion * dim))
 
 
 class GeluOptions(UngatedOptions):
     approximate: Literal["none", "tanh"] = Field(
-        "none", description="Φ itself, or the tanh near it that GPT-2 uses"
+        "none", description="exact GELU, or the tanh approximation used by GPT-2"
     )
 
 
@@ -34,13 +34,13 @@ class GatedOptions(Options):
     )
     match: Literal["params"] | None = Field(
         None,
-        description='"params": expansion is that of a plain MLP, and this one gets as many weights',
+        description='"params": match the parameter count of a plain MLP with this expansion',
         examples=[{"match": "params", "expansion": 2.0}],
     )
-    bias: bool = Field(False, description="add a bias in all three projections")
+    bias: bool = Field(False, description="add a bias to all three projections")
 
     def hidden(self, dim: int) -> int:
-        """The width of each branch at a model width of `dim`, a whole number above 0.
+        """The width of each branch for a model width of `dim`, at least 1.
 
         With `match = "params"` the one whose parameters come nearest in number to those of a plain
         MLP of the same `expansion` and `bias`.
@@ -54,36 +54,43 @@ class GatedOptions(Options):
 
 class GegluOptions(GatedOptions):
     approximate: Literal["none", "tanh"] = Field(
-        "none", description="Φ itself, or the tanh near it that Gemma uses"
+        "none", description="exact GELU, or the tanh approximation used by Gemma"
     )
 
 
 class MoeOptions(Options):
-    n_experts: int = Field(4, ge=2, description="MLPs to choose from", examples=[3])
+    n_experts: int = Field(4, ge=2, description="number of routed experts", examples=[3])
     top_k: int = Field(
         2,
         ge=1,
-        description="MLPs that compute each token",
+        description="experts per token",
         examples=[3, {"top_k": 1, "norm_topk": False}],
     )
     expert: Spec[Literal["mlp"]] = Field(
-        Spec("swiglu", {"expansion": 4 / 3}), description="each of them", examples=["relu2"]
+        Spec("swiglu", {"expansion": 4 / 3}),
+        description="the MLP used for each expert",
+        examples=["relu2"],
     )
     scores: Literal["softmax", "sigmoid"] = Field(
-        "softmax", description="how the router's logits become scores: among each other or alone"
+        "softmax", description="router scores: softmax over experts, or sigmoid per expert"
     )
-    norm_topk: bool = Field(True, description="divide the chosen experts' scores by their sum")
-    n_shared: int = Field(0, ge=0, description="further experts that compute all", examples=[1])
+    norm_topk: bool = Field(True, description="normalise the chosen experts' scores to sum to 1")
+    n_shared: int = Field(
+        0, ge=0, description="number of shared experts, applied to every token", examples=[1]
+    )
     shared_gate: bool = Field(
         False,
-        description="scale what shared experts add by σ(w·x)",
+        description="scale the shared experts' output by σ(w·x)",
         examples=[{"shared_gate": True, "n_shared": 2}],
     )
     loss_weight: float = Field(
-        0.01, ge=0, description="weight of the balance loss; 0 is off", examples=[0.1]
+        0.01, ge=0, description="weight of the load-balancing loss; 0 disables it", examples=[0.1]
     )
     bias_rate: float = Field(
-        0.0, ge=0, description="step of the balance bias; 0 is off", examples=[0.1]
+        0.0,
+        ge=0,
+        description="update rate of the load-balancing bias; 0 disables it",
+        examples=[0.1],
     )
 
     def problems(self, dims: Dims) -> Iterable[str]:
@@ -139,21 +146,21 @@ def tp_mlps() -> list[Component]:
             name="swiglu",
             target=f"{here}.swiglu:Swiglu",
             options=GatedOptions,
-            summary="A SiLU branch gates a linear one",
+            summary="SiLU-gated linear unit",
             paper="Shazeer 2020, arXiv:2002.05202",
         ),
         Component(
             name="geglu",
             target=f"{here}.geglu:Geglu",
             options=GegluOptions,
-            summary="A GELU branch gates a linear one",
+            summary="GELU-gated linear unit",
             paper="Shazeer 2020, arXiv:2002.05202",
         ),
         Component(
             name="moe",
             target=f"{here}.moe:Moe",
             options=MoeOptions,
-            summary="Each token is computed by the few of many MLPs its router prefers",
+            summary="Mixture of experts: a router sends each token to a few of many MLPs",
             paper="Fedus et al. 2021, arXiv:2101.03961; Dai et al. 2024, arXiv:2401.06066",
         ),
     ]

@@ -13,69 +13,69 @@ from tp_core import Component, Dims, Options, hookimpl
 
 class RopeOptions(Options):
     base: float = Field(
-        10000.0, gt=1, description="wavelengths run from 2π to 2π·base tokens", examples=[100.0]
+        10000.0, gt=1, description="wavelengths range from 2π to 2π·base tokens", examples=[100.0]
     )
     fraction: float = Field(
         1.0,
         gt=0,
         le=1,
-        description="share of head_dim that is rotated, from its start",
+        description="share of head_dim to rotate, starting from the first feature",
         examples=[0.5],
     )
     p: float = Field(
         1.0,
         gt=0,
         le=1,
-        description="share of the frequencies that turn, the highest; the rest stand still",
+        description="share of frequencies to rotate, highest first",
         examples=[0.5],
     )
     layout: Literal["half", "interleaved"] = Field(
         "half",
-        description="a feature's partner: half a head away (Llama), or its neighbour (GPT-J)",
+        description="how features are paired: across halves (Llama) or with neighbours (GPT-J)",
     )
     scaling: Literal["none", "linear", "ntk", "yarn", "llama3"] = Field(
-        "none", description="how frequencies are lowered for rows longer than once trained on"
+        "none", description="frequency scaling to extend the context length"
     )
     factor: float = Field(
         8.0,
         gt=1,
-        description="how many times longer rows get; every scaling's",
+        description="context extension factor, used by every scaling",
         examples=[{"factor": 2.0, "scaling": "linear"}],
     )
     original_max_seq_len: int | None = Field(
         None,
         ge=1,
-        description="longest row once trained on, of yarn and llama3; null is max_seq_len / factor",
+        description="yarn, llama3: original context length; null is max_seq_len / factor",
         examples=[{"original_max_seq_len": 64, "scaling": "llama3"}],
     )
     beta_fast: float = Field(
         32.0,
         gt=0,
-        description="yarn keeps frequencies of more turns per original row than this",
+        description="yarn: keep frequencies with more turns per original context",
         examples=[{"beta_fast": 2.0, "scaling": "yarn", "original_max_seq_len": 1000}],
     )
     beta_slow: float = Field(
         1.0,
         gt=0,
-        description="yarn divides by factor those of fewer turns than this",
+        description="yarn: divide frequencies with fewer turns by factor",
         examples=[{"beta_slow": 8.0, "scaling": "yarn", "original_max_seq_len": 1000}],
     )
     attention_factor: float | None = Field(
         None,
         gt=0,
-        description="yarn multiplies what is rotated by this; null is 0.1·ln(factor) + 1",
+        description="yarn: scale of rotated features; null is 0.1·ln(factor) + 1",
         examples=[{"attention_factor": 2.0, "scaling": "yarn"}],
     )
     low_freq_factor: float = Field(
         1.0,
         gt=0,
-        description="llama3 divides by factor frequencies of fewer turns than this",
+        description="llama3: divide frequencies with fewer turns by factor",
         examples=[{"low_freq_factor": 0.5, "scaling": "llama3"}],
     )
     high_freq_factor: float = Field(
         4.0,
         gt=0,
-        description="llama3 keeps those of more turns per original row than this",
+        description="llama3: keep frequencies with more turns per original context",
         examples=[{"high_freq_factor": 8.0, "scaling": "llama3"}],
     )
 
@@ -125,12 +125,12 @@ _SCALING_OPTIONS = {
 
 class XposOptions(Options):
     base: float = Field(
-        10000.0, gt=1, description="wavelengths run from 2π to 2π·base tokens", examples=[100.0]
+        10000.0, gt=1, description="wavelengths range from 2π to 2π·base tokens", examples=[100.0]
     )
     scale_base: float = Field(
         512.0,
         gt=0,
-        description="tokens over which the fastest pair fades to 2/7, the slowest hardly",
+        description="distance in tokens at which the fastest pair decays to 2/7",
         examples=[32.0],
     )
 
@@ -147,7 +147,7 @@ class XposOptions(Options):
 
 class SinusoidalOptions(Options):
     base: float = Field(
-        10000.0, gt=1, description="wavelengths run from 2π to 2π·base tokens", examples=[100.0]
+        10000.0, gt=1, description="wavelengths range from 2π to 2π·base tokens", examples=[100.0]
     )
 
 
@@ -155,13 +155,13 @@ class T5Options(Options):
     n_buckets: int = Field(
         32,
         ge=2,
-        description="learned values per head; half of them for single distances",
+        description="number of buckets per head; half hold a single distance each",
         examples=[8],
     )
     max_distance: int = Field(
         128,
         ge=2,
-        description="all distances from here on share the last value",
+        description="distances from here on share the last bucket",
         examples=[{"max_distance": 16, "n_buckets": 8}],
     )
 
@@ -176,25 +176,31 @@ class T5Options(Options):
 class FireOptions(Options):
     hidden: int = Field(32, ge=1, description="width of the MLP's hidden layer", examples=[8])
     c: float = Field(
-        0.1, gt=0, description="start of c: the larger, the finer near distances", examples=[1.0]
+        0.1,
+        gt=0,
+        description="initial c; larger values resolve short distances better",
+        examples=[1.0],
     )
     threshold: float = Field(
         512.0,
         gt=0,
-        description="start of L: up to this position distances aren't yet relative to it",
+        description="initial L; up to this position, distances are not relative",
         examples=[4.0],
     )
 
 
 class CopeOptions(Options):
     npos_max: int = Field(
-        64, ge=2, description="position embeddings; counts stop at one less", examples=[3]
+        64,
+        ge=2,
+        description="number of position embeddings; counts are capped at npos_max - 1",
+        examples=[3],
     )
 
 
 class FoxOptions(Options):
     start: float = Field(
-        3.0, description="start of the gate's bias; 3 forgets 5 % a token", examples=[0.0]
+        3.0, description="initial bias of the forget gate; 3 forgets 5 % per token", examples=[0.0]
     )
 
 
@@ -205,7 +211,7 @@ def tp_positional_encodings() -> list[Component]:
         Component(
             name="none",
             target=f"{here}.none:NoEncoding",
-            summary="No encoding: order comes from the causal mask alone",
+            summary="No positional encoding: order comes from the causal mask alone",
             paper="Kazemnejad et al. 2023, arXiv:2305.19466",
         ),
         Component(
@@ -219,7 +225,7 @@ def tp_positional_encodings() -> list[Component]:
             name="rope",
             target=f"{here}.rope:Rope",
             options=RopeOptions,
-            summary="Rotates queries and keys by angles proportional to position",
+            summary="Rotates queries and keys by angles proportional to their positions",
             needs=("rotate",),
             paper="Su et al. 2021, arXiv:2104.09864",
         ),
@@ -227,7 +233,7 @@ def tp_positional_encodings() -> list[Component]:
             name="xpos",
             target=f"{here}.xpos:Xpos",
             options=XposOptions,
-            summary="Rotation that also fades with distance, the fastest frequencies most",
+            summary="Rotary encoding with exponential decay over distance",
             needs=("rotate",),
             paper="Sun et al. 2022, arXiv:2212.10554",
         ),
@@ -242,7 +248,7 @@ def tp_positional_encodings() -> list[Component]:
         Component(
             name="alibi",
             target=f"{here}.alibi:Alibi",
-            summary="A penalty on the logits that grows with distance, per head",
+            summary="Penalty on the logits that grows linearly with distance, per head",
             needs=("bias",),
             paper="Press et al. 2021, arXiv:2108.12409",
         ),
@@ -250,14 +256,14 @@ def tp_positional_encodings() -> list[Component]:
             name="t5",
             target=f"{here}.t5:T5",
             options=T5Options,
-            summary="A learned bias per head for each bucket of distances",
+            summary="Learned bias per head and distance bucket",
             needs=("bias",),
             paper="Raffel et al. 2019, arXiv:1910.10683",
         ),
         Component(
             name="kerple",
             target=f"{here}.kerple:Kerple",
-            summary="A penalty that grows with the logarithm of the distance, learned per head",
+            summary="Learned penalty per head that grows with the logarithm of the distance",
             needs=("bias",),
             paper="Chi et al. 2022, arXiv:2205.09921",
         ),
@@ -265,7 +271,7 @@ def tp_positional_encodings() -> list[Component]:
             name="fire",
             target=f"{here}.fire:Fire",
             options=FireOptions,
-            summary="A small MLP of the distance, relative to how far the row has come",
+            summary="Bias from a small MLP of the distance relative to the query's position",
             needs=("bias",),
             paper="Li et al. 2023, arXiv:2310.04418",
         ),
@@ -273,7 +279,7 @@ def tp_positional_encodings() -> list[Component]:
             name="cope",
             target=f"{here}.cope:Cope",
             options=CopeOptions,
-            summary="Counts the tokens between query and key that a gate says count",
+            summary="Contextual positions: counts tokens selected by a learned gate",
             needs=("score",),
             paper="Golovneva et al. 2024, arXiv:2405.18719",
         ),
@@ -281,7 +287,7 @@ def tp_positional_encodings() -> list[Component]:
             name="fox",
             target=f"{here}.fox:Fox",
             options=FoxOptions,
-            summary="A learned forget gate lowers the logits of older keys",
+            summary="Learned forget gate that lowers the logits of older keys",
             needs=("score",),
             paper="Lin et al. 2025, arXiv:2503.02130",
         ),

@@ -18,7 +18,7 @@ from tp_core.interfaces import KVCache, KVEntries, PositionalEncoding, SequenceI
 
 # The package has a function of the module's name.
 ATTEND = importlib.import_module("tp_core.interfaces.attend")
-BUILD = importlib.import_module("tp_core.assembly.builder")
+BUILD = importlib.import_module("tp_core.assembly.start_values")
 
 Patch = Callable[[pytest.MonkeyPatch], None]
 

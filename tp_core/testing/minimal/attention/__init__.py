@@ -8,11 +8,14 @@ from tp_core import Component, Dims, Options, hookimpl
 
 class MinimalOptions(Options):
     window: int | None = Field(
-        None, ge=1, description="most keys a query sees, itself included; null is all", examples=[3]
+        None,
+        ge=1,
+        description="tokens visible to a query, including itself; null is all",
+        examples=[3],
     )
 
     def offers(self, dims: Dims) -> Mapping[str, Mapping[str, int]]:
-        """The sites at which a positional encoding may act here."""
+        """The sites where a positional encoding can act."""
         return {"embed": {}, "rotate": {}, "bias": {}, "score": {}}
 
 
@@ -23,7 +26,7 @@ def tp_attentions() -> list[Component]:
             name="minimal",
             target="tp_core.testing.minimal.attention.attention:Minimal",
             options=MinimalOptions,
-            summary="Scaled dot-product attention with as many key heads as query heads",
+            summary="Multi-head scaled dot-product attention",
             paper="Vaswani et al. 2017, arXiv:1706.03762",
         )
     ]

@@ -6,7 +6,7 @@ from tp_core import Component, Options, hookimpl
 
 class MinimalOptions(Options):
     start: float = Field(
-        0.1, gt=0, description="the gain of each branch before training", examples=[1.0]
+        0.1, gt=0, description="initial gain of each residual branch", examples=[1.0]
     )
 
 
@@ -17,7 +17,7 @@ def tp_blocks() -> list[Component]:
             name="minimal",
             target="tp_core.testing.minimal.block.block:Minimal",
             options=MinimalOptions,
-            summary="Pre-norm, and a learned gain per feature on what each sublayer adds",
+            summary="Pre-norm, with a learned gain per feature on each sublayer's output",
             paper="Touvron et al. 2021, CaiT, arXiv:2103.17239",
         )
     ]

@@ -5,7 +5,7 @@ from tp_core import Component, Options, hookimpl
 
 
 class MinimalOptions(Options):
-    n: int = Field(2, ge=1, description="words in a row that are compared", examples=[1])
+    n: int = Field(2, ge=1, description="length of the n-grams, in words", examples=[1])
 
 
 @hookimpl
@@ -15,7 +15,7 @@ def tp_metrics() -> list[Component]:
             name="minimal",
             target="tp_core.testing.minimal.metric.metric:Minimal",
             options=MinimalOptions,
-            summary="Share of n-grams of words that a sample has said before",
+            summary="Share of word n-grams repeated within a sample",
             paper="Welleck et al. 2019, arXiv:1908.04319",
         )
     ]

@@ -17,7 +17,7 @@ def tp_mlps() -> list[Component]:
             name="minimal",
             target="tp_core.testing.minimal.mlp.mlp:Minimal",
             options=MinimalOptions,
-            summary="A GELU branch gates a linear one",
+            summary="GELU-gated linear unit",
             paper="Shazeer 2020, arXiv:2002.05202",
         )
     ]

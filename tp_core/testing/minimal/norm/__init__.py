@@ -15,7 +15,7 @@ def tp_norms() -> list[Component]:
             name="minimal",
             target="tp_core.testing.minimal.norm.norm:Minimal",
             options=MinimalOptions,
-            summary="Unit root mean square per token, then gain",
+            summary="Normalises to unit root mean square, then applies a gain",
             paper="Zhang & Sennrich 2019, arXiv:1910.07467",
         )
     ]

@@ -5,7 +5,9 @@ from tp_core import Component, Options, hookimpl
 
 
 class MinimalOptions(Options):
-    momentum: float = Field(0.9, ge=0, lt=1, description="decay of the gradient", examples=[0.5])
+    momentum: float = Field(
+        0.9, ge=0, lt=1, description="decay of the gradient average", examples=[0.5]
+    )
 
 
 @hookimpl
@@ -15,7 +17,7 @@ def tp_optimizers() -> list[Component]:
             name="minimal",
             target="tp_core.testing.minimal.optimizer.optimizer:Minimal",
             options=MinimalOptions,
-            summary="Steps of one size, along the sign of the averaged gradient",
+            summary="Steps in the direction of the averaged gradient's sign",
             paper="Bernstein et al. 2018, Signum, arXiv:1802.04434",
         )
     ]

@@ -6,7 +6,7 @@ from tp_core import Component, Options, hookimpl
 
 class MinimalOptions(Options):
     reach: float = Field(
-        1.0, gt=0, description="tokens of distance below which it hardly counts", examples=[8.0]
+        1.0, gt=0, description="distance in tokens below which the penalty is small", examples=[8.0]
     )
 
 
@@ -17,7 +17,7 @@ def tp_positional_encodings() -> list[Component]:
             name="minimal",
             target="tp_core.testing.minimal.positional_encoding.positional_encoding:Minimal",
             options=MinimalOptions,
-            summary="A penalty on the logits, by the logarithm of the distance, learned per head",
+            summary="Learned penalty per head that grows with the logarithm of the distance",
             needs=("bias",),
             paper="after Chi et al. 2022, KERPLE, arXiv:2205.09921",
         )

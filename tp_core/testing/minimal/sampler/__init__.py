@@ -6,7 +6,11 @@ from tp_core import Component, Options, hookimpl
 
 class MinimalOptions(Options):
     epsilon: float = Field(
-        0.003, ge=0, lt=1, description="tokens less probable than this go; 0 is off", examples=[0.2]
+        0.003,
+        ge=0,
+        lt=1,
+        description="drop tokens less probable than this; 0 disables it",
+        examples=[0.2],
     )
 
 
@@ -17,7 +21,7 @@ def tp_samplers() -> list[Component]:
             name="minimal",
             target="tp_core.testing.minimal.sampler.sampler:Minimal",
             options=MinimalOptions,
-            summary="Only tokens of at least probability epsilon stay, and the most likely one",
+            summary="Keeps tokens with probability at least epsilon, and the most likely one",
             paper="Hewitt et al. 2022, arXiv:2210.15191",
         )
     ]

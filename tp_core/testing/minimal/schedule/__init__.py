@@ -7,12 +7,12 @@ from tp_core import Component, Dims, Options, hookimpl
 
 
 class MinimalOptions(Options):
-    warmup: int = Field(0, ge=0, description="steps of linear rise from 0", examples=[3])
+    warmup: int = Field(0, ge=0, description="linear warmup steps", examples=[3])
 
     def problems(self, dims: Dims) -> Iterable[str]:
-        """What can't work at these sizes: said before anything is trained."""
+        """Problems with these sizes, reported before training starts."""
         if self.warmup >= dims.max_steps:
-            yield f"warmup = {self.warmup} leaves no step of max_steps = {dims.max_steps}"
+            yield f"warmup = {self.warmup} must be smaller than max_steps = {dims.max_steps}"
 
 
 @hookimpl

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from torch import nn
 
@@ -11,22 +10,6 @@ from tp_core.errors import TpError
 
 ROLES = ("hidden", "embedding", "head", "norm", "bias", "scalar")
 DECAYED = ("hidden", "embedding", "head")
-
-
-@dataclass(frozen=True)
-class ParameterInfo:
-    """A parameter as an optimizer component sees it.
-
-    `role` is one of `hidden` (matrices inside the model), `embedding`, `head`, `norm`, `bias`,
-    `scalar` (any other vector or number). `learning_rate` is the peak that the schedule scales,
-    `weight_decay` the config's for matrices and 0 for the rest.
-    """
-
-    name: str
-    parameter: nn.Parameter
-    role: str
-    learning_rate: float
-    weight_decay: float
 
 
 def parameter_roles(

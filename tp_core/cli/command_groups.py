@@ -1,4 +1,4 @@
-"""Click groups that list their commands without importing them and guess at a misspelt one."""
+"""Click groups that list commands without importing them and suggest names for typos."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tp_core.errors import did_you_mean
 
 
 class Lazy(NamedTuple):
-    """Where a command's object is, and the line `--help` says about it."""
+    """Where to import a command from, and its line in `--help`."""
 
     module: str
     attribute: str
@@ -20,21 +20,21 @@ class Lazy(NamedTuple):
 
 
 class Group(click.Group):
-    """A group of commands; an unknown one gets the nearest name as a hint."""
+    """A group that suggests the closest command for an unknown one."""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name, known = args[0], self.list_commands(ctx)
-        # What looks like an option is left to click, which has its own words for that.
+        # Click has its own message for something that looks like an option.
         if name not in known and not name.startswith("-") and not ctx.resilient_parsing:
-            hint = did_you_mean(name, known) or f" There are: {', '.join(known)}."
+            hint = did_you_mean(name, known) or f" Available commands: {', '.join(known)}."
             raise click.UsageError(f"no command '{name}'.{hint}", ctx)
         return super().resolve_command(ctx, args)
 
 
 class LazyGroup(Group):
-    """A group over a table of commands; a command's module is imported when it is invoked."""
+    """A group defined by a table; a command's module is imported when the command is invoked."""
 
     def __init__(self, table: Mapping[str, Lazy], help: str) -> None:
         super().__init__("tp", help=help)

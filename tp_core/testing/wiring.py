@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from tp_core.testing.cases import Case
+from tp_core.testing.forward_passes import difference, stream, through_block, training
 from tp_core.testing.generators import drawing_from
 from tp_core.testing.harness import Harness, plan_of
 from tp_core.testing.inputs import LENGTH, PATHS, SIZES, full_rows, noise, some_tokens
 from tp_core.testing.partners import partner
-from tp_core.testing.passes import difference, stream, through_block, training
 from tp_core.testing.registry import check, harness_check
 from tp_core.testing.results import PASSED, Finding, NotApplicable
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tp_plugins.metrics.once import Once
+from tp_plugins.metrics.shared.once import Once
 
 
 def words(text: str) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tp_core.evaluation.char_ngram import CharNgram
-from tp_plugins.metrics.once import Once, evenly
+from tp_plugins.metrics.shared.once import Once, evenly
 
 MOST_LINES = 100_000
 """Training phrases they are counted on at most, evenly spaced: more would hardly move them."""

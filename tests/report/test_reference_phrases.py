@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 
 from tp_core.interfaces import MetricView
-from tp_core.report.references import drawn, marks, references, remarks
+from tp_core.report.reference_phrases import drawn, marks, references, remarks
 
 VIEW = MetricView(
     samples=["a", "b", "zz", "a"],
