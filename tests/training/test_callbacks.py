@@ -470,9 +470,9 @@ def test_a_resumed_run_is_checked_as_a_new_one(plain: RunDir, tmp_path: Path) ->
 def test_one_named_twice(tmp_path: Path) -> None:
     with pytest.raises(TpError, match="callback 'early_stopping' is there twice: name it once"):
         run_with(tmp_path, changes={"train.callbacks": ["early_stopping", "early_stopping"]})
+    averages = ["ema", {"name": "ema", "decay": 0.5}]
     with pytest.raises(TpError, match=r"both write checkpoints/ema\.pt"):
-        two = ["ema", {"name": "ema", "decay": 0.5}]
-        run_with(tmp_path, changes={"train.callbacks": two})
+        run_with(tmp_path, changes={"train.callbacks": averages})
     assert not (tmp_path / "runs").exists()
     # Two that differ each keep their own state.
     two = [{"name": "early_stopping", "patience": n} for n in (7, 8)]
