@@ -72,12 +72,12 @@ class CallbackRun:
             self._evaluate()
         while self.step < STEPS and self.stopped is None:
             self._step()
-            self.stopped = self.tell("should_stop")
-            last = self.step == STEPS or self.stopped is not None
-            if last or self.step % 2 == 0:
+            complete = self.step == STEPS
+            self.stopped = None if complete else self.tell("should_stop")
+            if complete or self.stopped is not None or self.step % 2 == 0:
                 self._evaluate()
-                self.stopped = self.stopped or self.tell("should_stop")
-            if last or self.stopped is not None or self.step % CHECKPOINT_INTERVAL == 0:
+                self.stopped = None if complete else self.stopped or self.tell("should_stop")
+            if complete or self.stopped is not None or self.step % CHECKPOINT_INTERVAL == 0:
                 self._checkpoint()
         self.tell("on_end", EndEvent(self.step, "finished", {"step": self.step}))
         return self

@@ -16,6 +16,6 @@ def tp_callbacks() -> list[Component]:
             target="tp_core.testing.minimal.callback.callback:Minimal",
             options=MinimalOptions,
             summary="Stops when the smoothed training loss is below a target",
-            paper="steps to a goal, after Shallue et al. 2019, arXiv:1811.03600",
+            paper="after Shallue et al. 2019, arXiv:1811.03600",
         )
     ]
