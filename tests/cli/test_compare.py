@@ -150,14 +150,14 @@ def test_another_split_is_not_compared(tp: Run, runs_dir: Path) -> None:
     assert "two architectures" not in done.err
 
 
-@pytest.mark.parametrize("change", ["gone", "changed"])
+@pytest.mark.parametrize("change", ["missing", "changed"])
 def test_without_its_data_a_run_is_sampled_and_not_scored(
     tp: Run, tmp_path: Path, change: str
 ) -> None:
     for run_id in ("a", "b"):
         train(tmp_path, run_id, "--set", f"model.d_model={16 if run_id == 'a' else 24}")
     data = tmp_path / "phrases.txt"
-    if change == "gone":
+    if change == "missing":
         data.unlink()
     else:
         data.write_text("\n".join([*phrases(), "one more"]) + "\n")

@@ -5,15 +5,9 @@ Needs tensorboardX, which `pip install 'transformer-playground[tensorboard]'` br
 
 from __future__ import annotations
 
+from tp_core import TpError
 from tp_core.interfaces import BuildContext, EndEvent, EvaluationEvent, StartEvent, StepEvent
 from tp_plugins.callbacks import TensorboardOptions
-
-try:
-    from tensorboardX import SummaryWriter
-except ModuleNotFoundError as error:
-    raise ModuleNotFoundError(
-        "it needs tensorboardX: pip install 'transformer-playground[tensorboard]'"
-    ) from error
 
 
 class Tensorboard:
@@ -21,11 +15,19 @@ class Tensorboard:
 
     def __init__(self, options: TensorboardOptions, ctx: BuildContext) -> None:
         self.every = options.every
+        try:
+            from tensorboardX import SummaryWriter
+        except ModuleNotFoundError as error:
+            raise TpError(
+                "callback 'tensorboard' needs tensorboardX: "
+                "pip install 'transformer-playground[tensorboard]'"
+            ) from error
+        self.make_writer = SummaryWriter
 
     def on_start(self, event: StartEvent) -> None:
         # What was written after the checkpoint that a resumed run goes on from is written again.
         purge = event.step + 1 if event.resumed else None
-        self.writer = SummaryWriter(str(event.path / "tensorboard"), purge_step=purge)
+        self.writer = self.make_writer(str(event.path / "tensorboard"), purge_step=purge)
 
     def on_step(self, event: StepEvent) -> None:
         if event.step % self.every == 0:
