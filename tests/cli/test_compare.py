@@ -150,14 +150,14 @@ def test_another_split_is_not_compared(tp: Run, runs_dir: Path) -> None:
     assert "two architectures" not in done.err
 
 
-@pytest.mark.parametrize("change", ["gone", "changed"])
+@pytest.mark.parametrize("change", ["missing", "changed"])
 def test_without_its_data_a_run_is_sampled_and_not_scored(
     tp: Run, tmp_path: Path, change: str
 ) -> None:
     for run_id in ("a", "b"):
         train(tmp_path, run_id, "--set", f"model.d_model={16 if run_id == 'a' else 24}")
     data = tmp_path / "phrases.txt"
-    if change == "gone":
+    if change == "missing":
         data.unlink()
     else:
         data.write_text("\n".join([*phrases(), "one more"]) + "\n")
@@ -174,7 +174,7 @@ def test_markdown_is_tables_with_their_text_escaped(tp: Run, runs_dir: Path) -> 
     rows = [line for line in done.out.splitlines() if line.startswith("| 1 ")]
     assert len(rows) == 2
     assert all("a\\|b \\`c\\`" in row for row in rows)
-    assert "> one seed a side" in done.out
+    assert "> only one seed per config" in done.out
 
 
 @pytest.mark.parametrize(
@@ -186,7 +186,7 @@ def test_markdown_is_tables_with_their_text_escaped(tp: Run, runs_dir: Path) -> 
         (["--run-ids", "a1,b1"], "specify either --prompt TEXT or --unconditional"),
         (["--run-ids", "a1,b1", "--prompt", "a", "--unconditional"], "specify either --prompt"),
         (["--run-ids", "a1,b1", "--unconditional", "--n-samples", "0"], "--n-samples"),
-        (["--run-ids", "a1,b1", "--prompt", "the " * 99], "run 'a1': the prompt is"),
+        (["--run-ids", "a1,b1", "--prompt", "the " * 99], "run 'a1': the prompt has"),
         (["--run-ids", "a1,b1", "--unconditional", "--md", "--json"], "can't be combined"),
     ],
 )
@@ -204,7 +204,7 @@ def test_a_run_without_a_checkpoint_is_named(tp: Run, tmp_path: Path) -> None:
     run.best_val_path.unlink()
     done = tp("compare", "--runs-dir", tmp_path / "runs", "--run-ids", "a,b", "--unconditional")
     assert done.code == 2
-    assert "run 'a' has no checkpoint 'best_val'; it has: last" in done.err
+    assert "run 'a' has no checkpoint 'best_val'; available: last" in done.err
 
 
 def test_another_component_is_one_difference() -> None:
