@@ -155,5 +155,7 @@ def test_what_is_not_offered_cannot_be_asked_for() -> None:
         def __call__(self, logits: Tensor, temperature: float) -> Tensor:
             return logits
 
-    with pytest.raises(TpError, match="asks for 'temperature'; it is offered: logits, step"):
+    with pytest.raises(
+        TpError, match="has an unknown parameter 'temperature'; available: logits, step"
+    ):
         adapt(Greedier, "sampler", ())

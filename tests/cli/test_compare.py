@@ -174,7 +174,7 @@ def test_markdown_is_tables_with_their_text_escaped(tp: Run, runs_dir: Path) -> 
     rows = [line for line in done.out.splitlines() if line.startswith("| 1 ")]
     assert len(rows) == 2
     assert all("a\\|b \\`c\\`" in row for row in rows)
-    assert "> one seed a side" in done.out
+    assert "> only one seed per config" in done.out
 
 
 @pytest.mark.parametrize(
@@ -186,7 +186,7 @@ def test_markdown_is_tables_with_their_text_escaped(tp: Run, runs_dir: Path) -> 
         (["--run-ids", "a1,b1"], "specify either --prompt TEXT or --unconditional"),
         (["--run-ids", "a1,b1", "--prompt", "a", "--unconditional"], "specify either --prompt"),
         (["--run-ids", "a1,b1", "--unconditional", "--n-samples", "0"], "--n-samples"),
-        (["--run-ids", "a1,b1", "--prompt", "the " * 99], "run 'a1': the prompt is"),
+        (["--run-ids", "a1,b1", "--prompt", "the " * 99], "run 'a1': the prompt has"),
         (["--run-ids", "a1,b1", "--unconditional", "--md", "--json"], "can't be combined"),
     ],
 )
@@ -204,7 +204,7 @@ def test_a_run_without_a_checkpoint_is_named(tp: Run, tmp_path: Path) -> None:
     run.best_val_path.unlink()
     done = tp("compare", "--runs-dir", tmp_path / "runs", "--run-ids", "a,b", "--unconditional")
     assert done.code == 2
-    assert "run 'a' has no checkpoint 'best_val'; it has: last" in done.err
+    assert "run 'a' has no checkpoint 'best_val'; available: last" in done.err
 
 
 def test_another_component_is_one_difference() -> None:

@@ -190,8 +190,8 @@ def test_the_chain(args: list[str], chain: list[str], generate: Generate) -> Non
         (["--prompt", "a", "--seed", "-1"], ["--seed"]),
         (["--prompt", "a", "--sampler", "topk"], ["--sampler topk", "top_k"]),
         (["--prompt", "a", "--sampler", "top_k,5"], ["NAME,option=value"]),
-        (["--prompt", "a", "--sampler", "top_k,n=5"], ["--sampler top_k,n=5", "no 'n'"]),
-        (["--prompt", "a", "--sampler", "top_k,k=many"], ["--sampler top_k,k=many", "number"]),
+        (["--prompt", "a", "--sampler", "top_k,n=5"], ["--sampler top_k,n=5", "no key 'n'"]),
+        (["--prompt", "a", "--sampler", "top_k,k=many"], ["--sampler top_k,k=many", "integer"]),
         (["--prompt", "a", "--sampler", ""], ["--sampler"]),
         (["--prompt", "a\u2581b"], ["U+2581"]),
         (["--prompt", "a\udcff"], ["U+DCFF"]),
@@ -230,7 +230,7 @@ def test_no_such_checkpoint(generate: Generate, spoilt: Path) -> None:
     (spoilt / "checkpoints" / "best_val.pt").unlink()
     done = generate("--unconditional", where=spoilt.parent)
     assert done.code == 2
-    assert "no checkpoint 'best_val'; it has: last" in done.err
+    assert "no checkpoint 'best_val'; available: last" in done.err
     assert generate("--unconditional", "--checkpoint", "last", where=spoilt.parent).code == 0
     (spoilt / "checkpoints" / "last.pt").unlink()
     assert "it has none" in generate("--unconditional", where=spoilt.parent).err
@@ -260,7 +260,7 @@ def test_a_component_that_is_not_installed(generate: Generate, spoilt: Path) -> 
     path.write_text(json.dumps(provenance))
     done = generate("--unconditional", where=spoilt.parent)
     assert done.code == 2
-    assert "run 'mine' uses mlp 'tp-far:swiglu', and tp-far is not installed" in done.err
+    assert "run 'mine' uses mlp 'tp-far:swiglu', but tp-far is not installed" in done.err
     assert done.err.endswith("Install it as the run had it: pip install tp-far==2.1\n")
 
 

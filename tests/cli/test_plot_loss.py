@@ -55,7 +55,7 @@ def test_one_run_gives_an_svg_with_its_curves_and_best_step(tp: Run) -> None:
     done = tp("plot-loss", "--run-id", "alpha")
     assert (done.code, done.out.strip()) == (0, "loss-alpha.svg")
     shown = texts("loss-alpha.svg")
-    for words in ("training batches", "training lines", "validation lines", "optimizer steps"):
+    for words in ("training batches", "training subset", "validation", "optimizer steps"):
         assert words in shown
     assert "best: 4.200 at step 2" in shown
     assert "loss (nats per token)" in shown
@@ -80,11 +80,11 @@ def test_several_runs_share_a_legend_and_leave_the_batches_out(tp: Run) -> None:
     make("beta", WHOLE[:2])
     assert tp("plot-loss", "--run-id", "alpha,beta", "--out", "a.svg").code == 0
     shown = texts("a.svg")
-    assert "alpha: validation lines" in shown
+    assert "alpha: validation" in shown
     assert "beta: best: 6.100 at step 0" in shown
     assert not any("batches" in text for text in shown)
     tp("plot-loss", "--run-id", "alpha,beta", "--out", "b.svg", "--smooth", "2")
-    assert "alpha: training batches, mean of 2" in texts("b.svg")
+    assert "alpha: training batches, 2-step average" in texts("b.svg")
 
 
 def test_different_tokenizers_are_drawn_in_bits_per_byte(tp: Run) -> None:
@@ -160,7 +160,7 @@ def test_a_picture_is_overwritten_only_by_force(tp: Run) -> None:
     assert (done.code, Path("loss-alpha.svg").read_text()) == (2, "mine")
     assert "--force" in done.err
     assert tp("plot-loss", "--run-id", "alpha", "--force").code == 0
-    assert "validation lines" in texts("loss-alpha.svg")
+    assert "validation" in texts("loss-alpha.svg")
 
 
 @pytest.mark.parametrize(

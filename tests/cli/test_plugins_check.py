@@ -113,8 +113,8 @@ def test_what_only_warns(tp: Run) -> None:
     done = tp("plugins", "check", "tp-leaky", plugins=("tp-leaky",))
     assert done.code == 0
     assert done.out == (
-        "tp-leaky: warning: tp-leaky 1.0.0: doesn't say which tp it is for; add dependencies = "
-        '["transformer-playground>=..."] to its pyproject.toml and install it again\n'
+        "tp-leaky: warning: tp-leaky 1.0.0: doesn't declare which versions of tp it supports; "
+        'add dependencies = ["transformer-playground>=..."] to its pyproject.toml and install it again\n'
     )
 
 
@@ -142,7 +142,7 @@ def test_everything(tp: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "tp-exits" not in found  # disabled, so none of its code may run
     (damaged,) = found["damaged_encoding-1.0.dist-info"]["findings"]
     assert damaged["level"] == "warning"
-    assert "can't be read, so tp passes it over: UnicodeDecodeError" in damaged["message"]
+    assert "can't be read, so tp ignores it: UnicodeDecodeError" in damaged["message"]
 
 
 # An editable install whose pyproject.toml has moved on
@@ -184,10 +184,10 @@ PROJECT = '[project]\nname = "tp-alpha"\nversion = "1.0"\n[project.entry-points.
             f'{PROJECT}alpha = "tp_alpha.plugin"\n',
             'entry point alpha = "tp_alpha.plugin" is installed as "tp_alpha"',
         ),
-        (PROJECT, "has no entry point 'alpha', which is installed"),
+        (PROJECT, "doesn't declare entry point 'alpha', which is installed"),
         (
             PROJECT.replace("1.0", "1.1") + 'alpha = "tp_alpha"\n',
-            "version 1.1 is installed as 1.0",
+            "declares version 1.1, but 1.0 is installed",
         ),
         ("[project\n", "can't be read: "),
     ],

@@ -241,7 +241,10 @@ def test_show_an_attention_whose_sites_depend_on_its_options(tp: Run) -> None:
     [
         (["sofmax"], "no component 'sofmax'. Did you mean 'softmax'?"),
         (["zzzzzz"], "`tp plugins list` lists all"),
-        (["softmax", "--kind", "norm"], "no norm 'softmax'. There is one of kind attention."),
+        (
+            ["softmax", "--kind", "norm"],
+            "no norm 'softmax'. There is a component of kind attention with this name.",
+        ),
         (["tp-nobody:x"], "no installed distribution 'tp-nobody'"),
     ],
 )

@@ -169,7 +169,7 @@ def test_a_kind_may_be_spelt_in_many_ways(text: str, kind: str) -> None:
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["nrom", "mine"], "no kind 'nrom'. Did you mean 'norm'?"),
+        (["nrom", "mine"], "unknown kind 'nrom'. Did you mean 'norm'?"),
         (["optimiser", "mine"], "Did you mean 'optimizer'?"),
         (["xyz", "mine"], "unknown kind 'xyz'. Kinds: positional_encoding, attention,"),
         (["norm", "My-Norm"], "name 'My-Norm' is invalid: use lowercase"),
@@ -241,7 +241,7 @@ def test_nothing_is_half_written(tp: Run, tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(Path, "write_text", fills_up)
     done = tp("plugins", "new", "norm", "mine", "--dir", tmp_path / "a" / "b")
     assert done.code == 2
-    assert "No space left on device; choose another place with --dir" in done.err
+    assert "No space left on device; choose another directory with --dir" in done.err
     assert list(tmp_path.iterdir()) == []
 
 

@@ -232,7 +232,7 @@ def test_a_run_without_a_checkpoint(report: Report, runs: Path) -> None:
     (runs / "mine" / "checkpoints" / "best_val.pt").unlink()
     done = report("--unconditional")
     assert_refused(done, runs)
-    assert "no checkpoint 'best_val'; it has: last" in done.err
+    assert "no checkpoint 'best_val'; available: last" in done.err
 
 
 def test_a_damaged_line_is_named(report: Report, runs: Path) -> None:

@@ -291,7 +291,7 @@ def test_show_survives_files_of_another_shape(tp: Run, runs_dir: Path) -> None:
 
 @pytest.mark.parametrize(
     ("wanted", "message"),
-    [("nope", "no run 'nope'"), ("a", "begins 2 run ids"), ("../up", "not a valid run id")],
+    [("nope", "no run 'nope'"), ("a", "matches 2 run ids"), ("../up", "not a valid run id")],
 )
 def test_show_a_run_there_is_not(tp: Run, runs_dir: Path, wanted: str, message: str) -> None:
     make(runs_dir, "a1")

@@ -144,7 +144,7 @@ def test_one_seed_against_several_is_not_compared() -> None:
     runs = [run("a1"), run("a2", seed=2), run("b", width=16)]
     (verdict,) = compare_groups(group(runs))
     assert verdict.difference is None
-    assert "b has one seed" in verdict.refusal
+    assert "b has only one seed" in verdict.refusal
 
 
 def test_a_single_line_says_nothing_of_others() -> None:

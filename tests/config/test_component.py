@@ -88,5 +88,5 @@ def test_what_must_be_given(field: str) -> None:
 def test_options_with_a_type_that_is_not_there() -> None:
     field = Field(1, description="x")
     late = type("Late", (Options,), {"__annotations__": {"x": "Missing"}, "x": field})
-    with pytest.raises(TypeError, match="Late has an option of a type that is not defined"):
+    with pytest.raises(TypeError, match="Late has an option whose type isn't defined"):
         made(options=late)

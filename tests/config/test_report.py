@@ -57,7 +57,7 @@ REPORT = {
     "model.d_model": (9, "100 is not divisible by n_heads = 3; use 99 or 102"),
     "model.n_layer": (11, "[model] has no key 'n_layer'. Did you mean 'n_layers'?"),
     "model.positional_encoding": (12, "no positional_encoding 'rop'. Did you mean 'rope'?"),
-    "model.attention.windw": (13, "attention 'softmax' has no 'windw'. Did you mean 'window'?"),
+    "model.attention.windw": (13, "attention 'softmax' has no key 'windw'. Did you mean 'window'?"),
     "model.attention.n_kv_heads": (13, 'must be an integer, not "2"'),
     "model.attention.bias": (13, "must be true or false, not 1"),
     "model.norm": (15, 'must be a component: "name" or { name = "..." }, not 5'),

@@ -388,7 +388,9 @@ def test_a_tokenizer_that_loses_text_is_refused(path: Path) -> None:
         unk_id=3,
         minloglevel=2,
     )
-    with pytest.raises(TpError, match=r"phrases\.txt:\d+: this tokenizer loses part of the phrase"):
+    with pytest.raises(
+        TpError, match=r"phrases\.txt:\d+: this tokenizer can't represent the phrase exactly"
+    ):
         load(path, tokenizer=Tokenizer.from_bytes(model.getvalue()))
 
 

@@ -109,13 +109,13 @@ def test_empty_files(tmp_path: Path, content: bytes, what: str) -> None:
 
 
 def test_blank_files(tmp_path: Path) -> None:
-    assert error(tmp_path, b"\n \n\t\r\n").startswith("phrases.txt: is only blank lines; put one")
+    assert error(tmp_path, b"\n \n\t\r\n").startswith("phrases.txt: is only blank lines; write one")
 
 
 def test_no_file_to_read(tmp_path: Path) -> None:
     with pytest.raises(TpError, match=r"absent\.txt: no such file; set data\.path"):
         read_lines(tmp_path / "absent.txt")
-    with pytest.raises(TpError, match=r"is a directory; data\.path takes a text file"):
+    with pytest.raises(TpError, match=r"is a directory; data\.path must be a text file"):
         read_lines(tmp_path)
     with pytest.raises(TpError, match=r"cannot be read \(.*\); check data\.path"):
         read_lines(tmp_path / ("x" * 5000))

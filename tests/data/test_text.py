@@ -144,8 +144,8 @@ def test_cached_apart_from_the_phrases_of_the_same_file(
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"", "is empty; put text in it"),
-        (b"\n \n", "is blank; put text in it"),
+        (b"", "is empty; add text to it"),
+        (b"\n \n", "is blank; add text to it"),
         (b"abc\n\xff", ":2: byte 0xff is not valid UTF-8"),
         ("abc\n\n▁".encode(), ":3: the character U\\+2581"),
         (b"ab", "2 characters leave the val split empty"),

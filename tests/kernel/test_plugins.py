@@ -248,7 +248,7 @@ def test_no_code_of_an_incompatible_plugin_runs(install: Install) -> None:
     assert "requires transformer-playground>=99" in row.summary
     assert "tp_future" not in sys.modules
     message = refusal("norm", "tp-future:x")
-    assert "plugin 'future' of tp-future is (incompatible): requires" in message
+    assert "plugin 'future' of tp-future, which was not loaded (incompatible): requires" in message
 
 
 # What loading costs
@@ -307,7 +307,8 @@ def test_a_broken_plugin_harms_nobody_else(install: Install) -> None:
     message = refusal("norm", "unseen", catalogue)
     assert message.startswith("no norm 'unseen'.")
     for row in catalogue.rows():
-        suspect = f"plugin '{row.name}' of {row.distribution} is broken: {row.summary}"
+        where = f"plugin '{row.name}' of {row.distribution}"
+        suspect = f"{where}, which was not loaded (broken): {row.summary}"
         assert (suspect in message) == (row.status == "broken")
 
 

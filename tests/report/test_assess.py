@@ -129,7 +129,7 @@ def test_values_that_do_not_fit_are_refused() -> None:
         def per_sample(self, view: MetricView) -> dict[str, NDArray[np.float64]]:
             return {"length.mean": np.zeros(3)}
 
-    with pytest.raises(TpError, match=r"metric 'lengths': per_sample .* shape \(3,\)"):
+    with pytest.raises(TpError, match=r"metric 'lengths': per_sample.* shape \(3,\)"):
         assess([(resolved("lengths"), Short())], VIEW, seed=0)
 
 

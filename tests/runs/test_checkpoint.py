@@ -157,7 +157,7 @@ def test_every_truncation_is_refused(run: RunDir) -> None:
     whole = run.last_path.read_bytes()
     for length in (*range(0, len(whole), 37), len(whole) - 1):
         run.last_path.write_bytes(whole[:length])
-        with pytest.raises(TpError, match=r"last\.pt is damaged, or no checkpoint"):
+        with pytest.raises(TpError, match=r"last\.pt is damaged or not a checkpoint"):
             load_checkpoint(run.last_path)
 
 
@@ -176,7 +176,7 @@ def test_files_that_are_no_checkpoints(
     with pytest.raises(TpError, match="cannot read checkpoint"):
         load_checkpoint(tmp_path)
     path.write_bytes(pickle.dumps({"step": 1}))
-    with pytest.raises(TpError, match="no checkpoint"):
+    with pytest.raises(TpError, match="not a checkpoint"):
         load_checkpoint(path)
     for foreign in (torch.zeros(3), {"step": 1}, {"format": "1"}, {"format": True}):
         torch.save(foreign, path)
@@ -402,7 +402,7 @@ def test_a_full_disk_names_the_reason_and_keeps_what_was_there(run: RunDir) -> N
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))
     try:
-        with pytest.raises(RunFailed, match=r"last\.pt: File too large; what was saved before"):
+        with pytest.raises(RunFailed, match=r"last\.pt: File too large; the previous checkpoint"):
             save_checkpoint(run.last_path, {"x": torch.zeros(100_000)}, run.previous_path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)

@@ -205,9 +205,9 @@ def test_a_text_does_not_end(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("layout", "data", "steps"),
     [
-        ("lines", "phrases to learn from", "16 phrases in 2 micro-batches"),
-        ("packed", "phrases to learn from", "16 rows in 2 micro-batches"),
-        ("text", "chunks to learn from", "16 chunks in 2 micro-batches"),
+        ("lines", "test phrases", "16 phrases in 2 micro-batches"),
+        ("packed", "test phrases", "16 rows in 2 micro-batches"),
+        ("text", "test chunks", "16 chunks in 2 micro-batches"),
     ],
 )
 def test_dry_run(
