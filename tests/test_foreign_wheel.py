@@ -24,13 +24,14 @@ QUICK = [
 
 
 @pytest.fixture(scope="module")
-def wheels(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ...]:
     into = tmp_path_factory.mktemp("wheels")
-    return tuple(build(at, into) for at in (ROOT, EXAMPLES / "tp-ema", EXAMPLES / "tp-toolbox"))
+    examples = [EXAMPLES / name for name in ("tp-ema", "tp-toolbox", "tp-trackio")]
+    return tuple(build(at, into) for at in (ROOT, *examples))
 
 
-def test_a_package_lives_and_leaves(wheels: tuple[Path, Path, Path], tmp_path: Path) -> None:
-    tp_wheel, ema_wheel, _ = wheels
+def test_a_package_lives_and_leaves(wheels: tuple[Path, ...], tmp_path: Path) -> None:
+    tp_wheel, ema_wheel, *_ = wheels
     machine = Machine(tmp_path)
     machine.run("pip", "install", "--no-deps", "--no-index", tp_wheel)
     machine.run("tp", "init", "here")
@@ -82,8 +83,8 @@ def test_a_package_lives_and_leaves(wheels: tuple[Path, Path, Path], tmp_path: P
     assert "bare" in machine.run("tp", "runs", "list").stdout
 
 
-def test_one_package_brings_several_kinds(wheels: tuple[Path, Path, Path], tmp_path: Path) -> None:
-    tp_wheel, _, toolbox_wheel = wheels
+def test_one_package_brings_several_kinds(wheels: tuple[Path, ...], tmp_path: Path) -> None:
+    tp_wheel, _, toolbox_wheel, _ = wheels
     machine = Machine(tmp_path)
     machine.run("pip", "install", "--no-deps", "--no-index", tp_wheel, toolbox_wheel)
     machine.run("tp", "init", "here")
@@ -113,8 +114,64 @@ def test_one_package_brings_several_kinds(wheels: tuple[Path, Path, Path], tmp_p
     assert "pip install 'tp-toolbox @ file://" in gone.stderr
 
 
+# What a training sends is written down instead, where it runs.
+_TRACKIO = """
+import json
+
+
+def _note(*what):
+    with open("sent.jsonl", "a") as file:
+        file.write(json.dumps(what) + "\\n")
+
+
+def init(**more):
+    print("* greetings")
+    _note("init", more["project"], more["name"])
+
+
+def log(metrics, step=None):
+    _note("log", step, metrics)
+
+
+def finish():
+    _note("finish")
+"""
+
+
+def test_a_callback_sends_what_it_hears(wheels: tuple[Path, ...], tmp_path: Path) -> None:
+    tp_wheel, *_, trackio_wheel = wheels
+    machine = Machine(tmp_path)
+    machine.run("pip", "install", "--no-deps", "--no-index", tp_wheel, trackio_wheel)
+    site = next(machine.env.glob("lib/python*/site-packages"), machine.env / "Lib/site-packages")
+    (site / "trackio.py").write_text(_TRACKIO)
+    machine.run("tp", "init", "here")
+    machine.run("tp", "plugins", "check", "tp-trackio")
+    report = json.loads(machine.run("tp", "plugins", "test", "tp-trackio", "--json").stdout)
+    outcomes = [result["status"] for result in report["results"]]
+    assert outcomes.count("passed") > 20
+    assert "failed" not in outcomes
+
+    (tmp_path / "sent.jsonl").unlink()
+    start = ("train", "--config", "here/config.toml", "--set", "data.path=here/phrases.txt")
+    own = ("--set", 'train.callbacks=[{name = "trackio", project = "mine", every = 3}]')
+    done = machine.run("tp", *start, *QUICK, *own, "--run-id", "sent")
+    assert done.stdout == "sent\n"  # its greetings are elsewhere
+    sent = [json.loads(line) for line in (tmp_path / "sent.jsonl").open()]
+    assert (sent[0], sent[-1]) == (["init", "mine", "sent"], ["finish"])
+    lines = [json.loads(line) for line in (tmp_path / "runs/sent/metrics.jsonl").open()]
+    losses = {(line["split"], line["step"]): line["loss"] for line in lines}
+    told = {
+        (key.partition("/")[0], step): value
+        for _, step, metrics in sent[1:-1]
+        for key, value in metrics.items()
+        if key.endswith("/loss")
+    }
+    assert {step for split, step in told if split == "batch"} == {3, 6}
+    assert told == {key: losses[key] for key in told}
+
+
 def test_the_wheel_carries_what_init_writes_and_the_types(
-    wheels: tuple[Path, Path, Path],
+    wheels: tuple[Path, ...],
 ) -> None:
     import zipfile
 

@@ -1,0 +1,3 @@
+from tp_core.testing import conformance
+
+test_components = conformance("tp-trackio")
