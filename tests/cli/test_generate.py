@@ -233,7 +233,7 @@ def test_no_such_checkpoint(generate: Generate, spoilt: Path) -> None:
     assert "no checkpoint 'best_val'; available: last" in done.err
     assert generate("--unconditional", "--checkpoint", "last", where=spoilt.parent).code == 0
     (spoilt / "checkpoints" / "last.pt").unlink()
-    assert "it has none" in generate("--unconditional", where=spoilt.parent).err
+    assert "it has no checkpoints" in generate("--unconditional", where=spoilt.parent).err
 
 
 def test_a_damaged_checkpoint(generate: Generate, spoilt: Path) -> None:
@@ -261,7 +261,7 @@ def test_a_component_that_is_not_installed(generate: Generate, spoilt: Path) -> 
     done = generate("--unconditional", where=spoilt.parent)
     assert done.code == 2
     assert "run 'mine' uses mlp 'tp-far:swiglu', but tp-far is not installed" in done.err
-    assert done.err.endswith("Install it as the run had it: pip install tp-far==2.1\n")
+    assert done.err.endswith("Install the version used by the run: pip install tp-far==2.1\n")
 
 
 @pytest.mark.parametrize("name", ["config.json", "provenance.json", "tokenizer/spm.model"])

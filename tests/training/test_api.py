@@ -84,7 +84,7 @@ def test_what_a_run_shows(by_command: RunDir, tmp_path: Path) -> None:
     kept = weights(by_command.checkpoints_dir / "ema.pt")
     for name, parameter in run.load("ema").model.named_parameters():
         assert parameter.equal(kept[name])
-    with pytest.raises(TpError, match="no checkpoint 'emma'; it has: best_val, ema, last"):
+    with pytest.raises(TpError, match="no checkpoint 'emma'; available: best_val, ema, last"):
         run.load("emma")
     assert repr(run) == f"<Run {by_command.path}>"
 
@@ -103,9 +103,9 @@ def test_a_run_whose_directory_is_gone(by_command: RunDir, tmp_path: Path) -> No
 def test_a_taken_id(by_command: RunDir, tmp_path: Path) -> None:
     config = write_config(tmp_path)
     before = {p: p.stat().st_mtime_ns for p in by_command.path.rglob("*")}
-    with pytest.raises(TpError, match=r"run_id 'r': .* exists already"):
+    with pytest.raises(TpError, match=r"run_id 'r': .* already exists"):
         tp_core.train(config, runs_dir=by_command.path.parent, run_id="r")
-    with pytest.raises(TpError, match="is not a run id"):
+    with pytest.raises(TpError, match="is not a valid run id"):
         tp_core.train(config, runs_dir=tmp_path, run_id="../r")
     assert {p: p.stat().st_mtime_ns for p in by_command.path.rglob("*")} == before
 
@@ -131,12 +131,12 @@ def test_a_wrong_config_is_told_as_the_command_tells_it(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({}, "name a config to train, or a run to resume"),
-        ({"resume": "r", "config": CONFIG}, "leave out config and run_id"),
-        ({"resume": "r", "run_id": "x"}, "leave out config and run_id"),
+        ({}, "specify a config to train or a run to resume"),
+        ({"resume": "r", "config": CONFIG}, "can't be combined with config or run_id"),
+        ({"resume": "r", "run_id": "x"}, "can't be combined with config or run_id"),
         ({"resume": "nothing"}, "no run 'nothing'"),
-        ({"resume": "r"}, "run 'r' is complete: nothing to resume"),
-        ({"resume": "latest"}, "run 'r' is complete: nothing to resume"),
+        ({"resume": "r"}, "run 'r' is finished: nothing to resume"),
+        ({"resume": "latest"}, "run 'r' is finished: nothing to resume"),
     ],
 )
 def test_what_is_refused(

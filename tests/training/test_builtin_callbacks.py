@@ -129,7 +129,7 @@ def test_it_stops_where_the_losses_say(
     assert "finished" in capsys.readouterr().out
     assert summarize(RunDir(run.path)).status == "finished"
     assert main(["train", "--resume", "r", "--runs-dir", str(run.path.parent)]) == 2
-    assert "run 'r' is complete" in capsys.readouterr().err
+    assert "run 'r' is finished" in capsys.readouterr().err
 
 
 def test_up_to_the_stop_nothing_is_changed(

@@ -320,7 +320,7 @@ def test_a_stop_is_a_last_step(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert '"step": 4' in load_checkpoint(directory.last_path)["state"]
     assert main(["runs", "list", "--runs-dir", str(tmp_path / "runs")]) == 0
     assert "finished" in capsys.readouterr().out
-    with pytest.raises(TpError, match="is complete"):
+    with pytest.raises(TpError, match="is finished"):
         tp_core.train(runs_dir=tmp_path / "runs", resume="r")
 
 
@@ -391,9 +391,9 @@ def test_plain_state_comes_back(plain: RunDir, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("state", "message"),
     [
-        ({"seen": {1, 2}}, r"its state\['seen'\] is a set: checkpoints hold tensors and plain"),
+        ({"seen": {1, 2}}, r"its state\['seen'\] is a set: checkpoints can only hold tensors and plain"),
         ({"x": [np.float64(1)]}, r"its state\['x'\]\[0\] is a float64"),
-        ({(1, 2): 3}, r"its state has the key \(1, 2\): keys are text or integers"),
+        ({(1, 2): 3}, r"its state has the key \(1, 2\): keys must be strings or integers"),
         (lambda: 1, "its state is a function"),
     ],
 )
