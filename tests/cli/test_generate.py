@@ -261,7 +261,7 @@ def test_a_component_that_is_not_installed(generate: Generate, spoilt: Path) -> 
     done = generate("--unconditional", where=spoilt.parent)
     assert done.code == 2
     assert "run 'mine' uses mlp 'tp-far:swiglu', but tp-far is not installed" in done.err
-    assert done.err.endswith("Install it as the run had it: pip install tp-far==2.1\n")
+    assert done.err.endswith("Install the version used by the run: pip install tp-far==2.1\n")
 
 
 @pytest.mark.parametrize("name", ["config.json", "provenance.json", "tokenizer/spm.model"])
