@@ -114,8 +114,8 @@ def test_what_only_warns(tp: Run) -> None:
     assert done.code == 0
     assert done.out == (
         "tp-leaky: warning: tp-leaky 1.0.0: doesn't declare which versions of tp it supports; "
-        'add dependencies = ["transformer-playground>=..."] to its pyproject.toml and '
-        "install it again\n"
+        'add dependencies = ["transformer-playground>=..."] to its pyproject.toml and install it '
+        "again\n"
     )
 
 
