@@ -163,7 +163,7 @@ def _checkpoint_path(run: RunDir, checkpoint: str) -> Path:
     path = run.checkpoints_dir / f"{checkpoint}.pt"
     if not re.fullmatch(r"\w+", checkpoint) or not path.exists():
         others = [p.stem for p in sorted(run.checkpoints_dir.glob("*.pt")) if p.stem != "previous"]
-        hint = f"available: {', '.join(others)}" if others else "it has no checkpoints"
+        hint = f"available: {', '.join(others)}" if others else "it has none"
         raise UnusableRun(f"run '{run.id}' has no checkpoint '{checkpoint}'; {hint}")
     return path
 
