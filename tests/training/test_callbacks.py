@@ -391,7 +391,10 @@ def test_plain_state_comes_back(plain: RunDir, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("state", "message"),
     [
-        ({"seen": {1, 2}}, r"its state\['seen'\] is a set: checkpoints can only hold tensors and plain"),
+        (
+            {"seen": {1, 2}},
+            r"its state\['seen'\] is a set: checkpoints can only hold tensors and plain",
+        ),
         ({"x": [np.float64(1)]}, r"its state\['x'\]\[0\] is a float64"),
         ({(1, 2): 3}, r"its state has the key \(1, 2\): keys must be strings or integers"),
         (lambda: 1, "its state is a function"),
