@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tp_core.cli.option_block import describe
 from tp_core.config.plan import load_plan
-from tp_core.config.toml import to_toml
+from tp_core.config.toml_writer import to_toml
 from tp_core.errors import ConfigError
 from tp_core.kernel import hookspecs
 from tp_core.kernel.catalogue import OWN, Catalogue, RegisteredComponent, discover

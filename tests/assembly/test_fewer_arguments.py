@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from tp_core.assembly.fewer_arguments import adapt
-from tp_core.assembly.output_checks import checked_outputs
+from tp_core.assembly.watched_outputs import checked_outputs
 from tp_core.errors import TpError
 from tp_core.interfaces import SequenceInfo
 

@@ -233,7 +233,7 @@ def test_no_such_checkpoint(generate: Generate, spoilt: Path) -> None:
     assert "no checkpoint 'best_val'; available: last" in done.err
     assert generate("--unconditional", "--checkpoint", "last", where=spoilt.parent).code == 0
     (spoilt / "checkpoints" / "last.pt").unlink()
-    assert "it has no checkpoints" in generate("--unconditional", where=spoilt.parent).err
+    assert "it has none" in generate("--unconditional", where=spoilt.parent).err
 
 
 def test_a_damaged_checkpoint(generate: Generate, spoilt: Path) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tp_core.config.files import Source
 from tp_core.config.plan import Plan, load_plan, make_plan
+from tp_core.config.read_file import Source
 from tp_core.errors import ConfigError, Problem
 from tp_core.kernel.catalogue import Catalogue
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from config_helpers import DEFAULT, file_problems
 
-from tp_core.config.files import read_config
 from tp_core.config.plan import load_plan
+from tp_core.config.read_file import read_config
 
 TOML = """\
 # a comment

@@ -14,8 +14,8 @@ from config_helpers import DEFAULT, SMALLEST
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tp_core.config.files import Source, read_config
 from tp_core.config.plan import Plan, make_plan
+from tp_core.config.read_file import Source, read_config
 from tp_core.errors import TpError
 from tp_core.kernel.catalogue import Catalogue, discover
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from config_helpers import CONFIGS, DEFAULT
 
-from tp_core.config.files import read_config
 from tp_core.config.plan import Plan, load_plan
+from tp_core.config.read_file import read_config
 from tp_core.config.schema import SECTIONS
 from tp_core.kernel.catalogue import Catalogue, discover
 

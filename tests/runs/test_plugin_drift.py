@@ -9,7 +9,8 @@ import pytest
 from packaging.requirements import Requirement
 
 from tp_core.kernel.catalogue import Plugin
-from tp_core.runs.plugin_drift import plugin_drift, plugin_sha256, requirements
+from tp_core.runs.plugin_drift import plugin_drift, plugin_sha256
+from tp_core.runs.requirements import requirements
 
 
 def record(**changes: Any) -> dict[str, Any]:

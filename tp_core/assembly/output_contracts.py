@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tp_core.assembly.output_checks import Check
+from tp_core.assembly.watched_outputs import Check
 
 
 def not_finite(args: tuple[Any, ...], result: Any) -> str | None:

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from tp_core.cli.terminal import one_line
-from tp_core.config.toml import to_toml
+from tp_core.config.toml_writer import to_toml
 from tp_core.kernel.catalogue import RegisteredComponent
 from tp_core.kernel.kinds import KINDS, Kind
 from tp_core.kernel.options import SpecKind

@@ -18,8 +18,8 @@ from tp_core.errors import TpError
 from tp_core.files import read_json
 from tp_core.plain_data import brief, leaves
 from tp_core.runs.directory import RunDir, find_run, is_locked, remove_run, runs_in
-from tp_core.runs.plugin_drift import requirements
 from tp_core.runs.query import FIGURES, Condition, FoundRun, find_runs
+from tp_core.runs.requirements import requirements
 from tp_core.runs.summary import RunSummary, summarize
 
 

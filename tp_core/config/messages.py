@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from tp_core.config.source_lines import KeyPath
-from tp_core.config.toml import encodes, to_toml
+from tp_core.config.toml_writer import encodes, to_toml
 from tp_core.errors import did_you_mean
 from tp_core.kernel.options import Spec, Table, validate
 

@@ -12,10 +12,10 @@ from typing import Any
 
 from tp_core.config.compatibility import LayerPlan, base_dims, check_layers, check_sizes
 from tp_core.config.components import ResolvedComponent
-from tp_core.config.files import Source, read_config
 from tp_core.config.layers import Layers, read_layers
 from tp_core.config.messages import show
 from tp_core.config.overrides import apply, parse_overrides
+from tp_core.config.read_file import Source, read_config
 from tp_core.config.resolver import ConfigResolver
 from tp_core.config.schema import SECTIONS, Config, DataConfig, LayerConfig
 from tp_core.errors import ConfigError, Problem

@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tp_core.config.components import ComponentResolver, ResolvedComponent
-from tp_core.config.files import Source
 from tp_core.config.merge import entry
 from tp_core.config.messages import read_table, show
 from tp_core.config.overrides import Override
+from tp_core.config.read_file import Source
 from tp_core.config.schema import SCHEMA_VERSION, SECTIONS, Config
 from tp_core.config.source_lines import KeyPath
 from tp_core.errors import Problem, did_you_mean

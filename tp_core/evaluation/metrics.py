@@ -9,7 +9,7 @@ from typing import Any
 
 from tp_core.assembly.attribution import attribute_errors, component_error
 from tp_core.config.components import ResolvedComponent
-from tp_core.config.toml import to_toml
+from tp_core.config.toml_writer import to_toml
 from tp_core.interfaces.metrics import MetricView
 
 

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import torch
 
-from tp_core.config.files import read_config
 from tp_core.config.plan import Plan, make_plan
+from tp_core.config.read_file import read_config
 from tp_core.config.schema import Config
 from tp_core.data.tokenizer import Tokenizer
 from tp_core.errors import TpError, UnusableRun
@@ -26,7 +26,8 @@ from tp_core.model.decoder import Decoder
 from tp_core.model.device import Autocast, autocast_for, pick_device
 from tp_core.runs.checkpoint import load_checkpoint
 from tp_core.runs.directory import RunDir
-from tp_core.runs.plugin_drift import plugin_drift, requirements
+from tp_core.runs.plugin_drift import plugin_drift
+from tp_core.runs.requirements import requirements
 
 EXPORTED = "model.safetensors"
 

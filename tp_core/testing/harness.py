@@ -17,8 +17,8 @@ from torch import nn
 
 from tp_core.assembly.builder import Builder
 from tp_core.config.components import ResolvedComponent
-from tp_core.config.files import Source
 from tp_core.config.plan import Plan, make_plan
+from tp_core.config.read_file import Source
 from tp_core.errors import ConfigError
 from tp_core.kernel.catalogue import Catalogue
 from tp_core.kernel.component import SITES

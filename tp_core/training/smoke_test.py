@@ -9,8 +9,8 @@ from __future__ import annotations
 import torch
 
 from tp_core.assembly.attribution import attribute_errors
-from tp_core.assembly.output_checks import checked_outputs
 from tp_core.assembly.output_contracts import CONTRACT
+from tp_core.assembly.watched_outputs import checked_outputs
 from tp_core.interfaces.sequence import SequenceInfo
 from tp_core.model.decoder import Decoder
 from tp_core.model.device import Autocast

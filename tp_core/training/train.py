@@ -9,8 +9,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from tp_core.config.files import Source
 from tp_core.config.plan import Plan, load_plan, make_plan
+from tp_core.config.read_file import Source
 from tp_core.errors import Diverged, TpError
 from tp_core.interfaces.callbacks import EndEvent
 from tp_core.runs.directory import check_run_id, claim_run, find_run, lock, new_run_id

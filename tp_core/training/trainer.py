@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from tp_core.assembly.attribution import attribute_errors
-from tp_core.assembly.output_checks import checked_outputs
 from tp_core.assembly.output_contracts import FINITE
+from tp_core.assembly.watched_outputs import checked_outputs
 from tp_core.data.batches import eval_batches
 from tp_core.data.layouts import Batch
 from tp_core.errors import Diverged, RunFailed, TpError

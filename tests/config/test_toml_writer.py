@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import tomli
 
-from tp_core.config.toml import to_toml
+from tp_core.config.toml_writer import to_toml
 from tp_core.kernel.options import Spec
 
 
