@@ -15,7 +15,6 @@ from tp_core.errors import did_you_mean
 from tp_core.kernel.catalogue import Catalogue, RegisteredComponent
 from tp_core.kernel.component import SITES
 from tp_core.kernel.options import Dims, Options
-from tp_core.kernel.tracebacks import raised_at, summary
 
 ENCODING = "positional_encoding"
 
@@ -160,11 +159,6 @@ def _sites(options: Options, dims: Dims) -> dict[str, Dims]:
         if site not in SITES:
             raise ValueError(f"'{site}' is not a site.{did_you_mean(site, SITES)}")
     return offered
-
-
-def _told(error: Exception) -> str:
-    """An error in a component's code, with the line it came from."""
-    return f"{summary(error)} ({raised_at(error)})"
 
 
 def _refusal(
